@@ -1,0 +1,160 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options configures a [Store]. The zero value is ready to use.
+type Options struct {
+	// Queue is how many writes may wait for the committer; one more is refused
+	// with ErrBusy. 0 means 4096.
+	Queue int
+	// Poll is how often a subscription looks for events that another process
+	// has appended. 0 means never: this process is the only writer.
+	Poll time.Duration
+	// OnCommit, if set, is told of each commit, from the committer's goroutine.
+	OnCommit func(events int, took time.Duration)
+	// Log receives what an operator has to know. Nil means slog.Default().
+	Log *slog.Logger
+}
+
+// Store is an open log. All its methods may be called concurrently.
+type Store struct {
+	driver Driver
+	opts   Options
+	queue  chan *request
+	stop   chan struct{} // closed by Close
+	done   chan struct{} // closed when the committer has returned
+	once   sync.Once
+	failed atomic.Pointer[error] // why the log stopped
+
+	head   atomic.Int64 // position of the last commit
+	mu     sync.Mutex
+	signal chan struct{} // closed and replaced at each commit
+}
+
+// Open starts the committer on a driver. The Store owns the driver from now on.
+//
+// Errors: those of the driver's Head.
+func Open(ctx context.Context, driver Driver, opts Options) (*Store, error) {
+	if opts.Queue == 0 {
+		opts.Queue = 4096
+	}
+	if opts.Log == nil {
+		opts.Log = slog.Default()
+	}
+	head, err := driver.Head(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the head of the log: %w", err)
+	}
+	s := &Store{
+		driver: driver,
+		opts:   opts,
+		queue:  make(chan *request, opts.Queue),
+		stop:   make(chan struct{}),
+		done:   make(chan struct{}),
+		signal: make(chan struct{}),
+	}
+	s.head.Store(int64(head.Position))
+	go s.commitLoop()
+	return s, nil
+}
+
+// Append appends one write and returns once it is durable.
+//
+// Errors: ConflictError, ErrInvalid, ErrBusy, ErrFull, ErrClosed: nothing was
+// written. ErrUnknown: it may have been written. The context's error: it ended
+// while the write was still waiting, nothing was written.
+func (s *Store) Append(ctx context.Context, w Write) (Result, error) {
+	if err := w.validate(); err != nil {
+		return Result{}, err
+	}
+	r := &request{write: w, done: make(chan struct{})}
+	if err := s.enqueue(ctx, r); err != nil {
+		return Result{}, err
+	}
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		if r.state.CompareAndSwap(waiting, withdrawn) {
+			return Result{}, ctx.Err()
+		}
+		// The commit is under way and can't be called back. It is short, and
+		// its answer is worth more than a guess.
+		<-r.done
+	}
+	if r.err != nil {
+		return Result{}, r.err
+	}
+	return r.result, r.result.Err
+}
+
+// Stream returns the events of a stream with a version above after, ascending.
+func (s *Store) Stream(ctx context.Context, stream Stream, after Version) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		for {
+			page, err := s.driver.ReadStream(ctx, stream, after, MaxPage)
+			if err != nil {
+				yield(Event{}, fmt.Errorf("read stream %s: %w", stream, err))
+				return
+			}
+			for _, e := range page {
+				if !yield(e, nil) {
+					return
+				}
+				after = e.Version
+			}
+			if len(page) < MaxPage {
+				return
+			}
+		}
+	}
+}
+
+// ReadAll returns up to limit (at most MaxPage) events after a position.
+func (s *Store) ReadAll(ctx context.Context, after Position, limit int) ([]Event, error) {
+	return s.driver.ReadAll(ctx, after, min(limit, MaxPage))
+}
+
+// Head says where the log ends and which log it is.
+func (s *Store) Head(ctx context.Context) (Head, error) { return s.driver.Head(ctx) }
+
+// Outcome returns what is remembered under a key's hash, or false.
+func (s *Store) Outcome(ctx context.Context, hash [16]byte) (Outcome, bool, error) {
+	return s.driver.Outcome(ctx, hash)
+}
+
+// Select returns rows of a view.
+func (s *Store) Select(ctx context.Context, query Select) ([][]Value, error) {
+	return s.driver.Select(ctx, query)
+}
+
+// Done is closed when the log takes no more writes; Err then says why.
+func (s *Store) Done() <-chan struct{} { return s.done }
+
+// Err returns why the log stopped by itself, or nil.
+func (s *Store) Err() error {
+	if p := s.failed.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// Close commits what is queued, then closes the driver. Writes that come later
+// get ErrClosed. It is safe to call it twice.
+func (s *Store) Close() error {
+	var err error
+	s.once.Do(func() {
+		close(s.stop)
+		<-s.done
+		err = errors.Join(s.Err(), s.driver.Close())
+	})
+	return err
+}
