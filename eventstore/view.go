@@ -61,6 +61,9 @@ func Text(s string) Value { return Value{kind: TextColumn, text: s} }
 // Time returns a value for a TimeColumn, cut to microseconds.
 func Time(t time.Time) Value { return Value{kind: TimeColumn, num: t.UnixMicro()} }
 
+// Micros returns a value for a TimeColumn from the microseconds since 1970.
+func Micros(n int64) Value { return Value{kind: TimeColumn, num: n} }
+
 // Type says which of the three the value is.
 func (v Value) Type() ColumnType { return v.kind }
 

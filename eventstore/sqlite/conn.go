@@ -1,0 +1,120 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+// pool is a bounded set of read-only connections, opened when first needed.
+type pool struct {
+	path string
+	idle chan *sqlite.Conn // a nil connection is one not opened yet
+}
+
+func newPool(path string, size int) *pool {
+	p := &pool{path: path, idle: make(chan *sqlite.Conn, size)}
+	for range size {
+		p.idle <- nil
+	}
+	return p
+}
+
+// read runs fn with a connection of its own.
+func (p *pool) read(ctx context.Context, fn func(*sqlite.Conn) error) error {
+	var conn *sqlite.Conn
+	select {
+	case conn = <-p.idle:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if conn == nil {
+		var err error
+		if conn, err = openReader(p.path); err != nil {
+			p.idle <- nil
+			return err
+		}
+	}
+	defer func() { p.idle <- conn }()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return fn(conn)
+}
+
+// close waits for the reads under way.
+func (p *pool) close() error {
+	var errs []error
+	for range cap(p.idle) {
+		if conn := <-p.idle; conn != nil {
+			errs = append(errs, conn.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func openReader(path string) (*sqlite.Conn, error) {
+	conn, err := sqlite.OpenConn(path, sqlite.OpenReadOnly)
+	if err != nil {
+		return nil, fmt.Errorf("open %s for reading: %w", path, err)
+	}
+	conn.SetBusyTimeout(5 * time.Second)
+	return conn, nil
+}
+
+// openWriteConn opens a connection that may write. Checkpoints are left to the
+// checkpointer, so that no commit has to wait for one.
+func openWriteConn(path string) (*sqlite.Conn, error) {
+	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate)
+	if err != nil {
+		return nil, fmt.Errorf("open %s for writing: %w", path, err)
+	}
+	conn.SetBusyTimeout(5 * time.Second)
+	for _, pragma := range []string{
+		"journal_mode = WAL",
+		"synchronous = FULL",
+		"wal_autocheckpoint = 0",
+		"fullfsync = ON", // macOS: through the drive's cache
+		"checkpoint_fullfsync = ON",
+		"temp_store = MEMORY",
+		"cache_size = -32768", // KiB
+	} {
+		if err := sqlitex.ExecuteTransient(conn, "PRAGMA "+pragma, nil); err != nil {
+			return nil, errors.Join(fmt.Errorf("prepare %s for writing: %w", path, err), conn.Close())
+		}
+	}
+	return conn, nil
+}
+
+// query runs a statement and calls row for each row of its result.
+func query(conn *sqlite.Conn, sql string, row func(*sqlite.Stmt) error, args ...int64) error {
+	stmt, err := conn.Prepare(sql)
+	if err != nil {
+		return fmt.Errorf("prepare %q: %w", sql, err)
+	}
+	for i, arg := range args {
+		stmt.BindInt64(i+1, arg)
+	}
+	for {
+		more, err := stmt.Step()
+		if err != nil {
+			return err
+		}
+		if !more {
+			return nil
+		}
+		if err := row(stmt); err != nil {
+			return errors.Join(err, stmt.Reset())
+		}
+	}
+}
+
+// queryInt returns the first column of the first row, or 0.
+func queryInt(conn *sqlite.Conn, sql string, args ...int64) (n int64, err error) {
+	err = query(conn, sql, func(s *sqlite.Stmt) error { n = s.ColumnInt64(0); return nil }, args...)
+	return n, err
+}

@@ -1,0 +1,232 @@
+package sqlite
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+
+	"ensemble/eventstore"
+)
+
+// indexFile is an index as it is saved beside the log. It is only a shortcut:
+// without it the log is read again. Drawn in docs/format/heads.md.
+type indexFile struct {
+	index    *index
+	uuid     [16]byte // of the log's last lineage entry
+	position eventstore.Position
+	chain    [32]byte
+	outcome  int64 // the highest id in outcomes
+}
+
+const indexMagic = "ENSHEAD1"
+
+// errNoIndex means that there is no saved index.
+var errNoIndex = errors.New("no saved heads")
+
+// maxIndexEntries bounds what a damaged file can make us allocate before its
+// checksum is known to be wrong.
+const maxIndexEntries = 1 << 34
+
+// write replaces the file at path: a crash leaves the old one or the new one.
+func (f *indexFile) write(path string) (err error) {
+	temp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(temp.Name()))
+		}
+	}()
+	out := &checkedWriter{w: bufio.NewWriterSize(temp, 1<<20)}
+	f.encode(out)
+	binary.LittleEndian.PutUint32(out.scratch[:], out.sum)
+	out.bytes(out.scratch[:4])
+	err = errors.Join(out.err, out.w.Flush(), temp.Sync(), temp.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(temp.Name(), path)
+}
+
+func (f *indexFile) encode(w *checkedWriter) {
+	x := f.index
+	w.bytes([]byte(indexMagic))
+	w.bytes(f.uuid[:])
+	w.bytes(f.chain[:])
+	for _, n := range [...]uint64{
+		uint64(f.position), uint64(f.outcome), x.seed, x.mask, //nolint:gosec // not negative
+		uint64(len(x.streams)), uint64(len(x.overflow)), uint64(len(x.numbers)), uint64(len(x.keys.order) - x.keys.first),
+	} {
+		w.word(n)
+	}
+	for h, t := range x.streams {
+		w.word(h)
+		w.word(uint64(t))
+	}
+	for name, t := range x.overflow {
+		w.text(name)
+		w.word(uint64(t))
+	}
+	for name, n := range x.numbers {
+		w.text(name)
+		w.word(uint64(n)) //nolint:gosec // not negative
+	}
+	for _, e := range x.keys.order[x.keys.first:] {
+		w.word(e.hash)
+		w.word(uint64(e.ref))  //nolint:gosec // the bits are what counts
+		w.word(uint64(e.time)) //nolint:gosec // the bits are what counts
+	}
+}
+
+// readIndexFile reads a saved index.
+//
+// Errors: errNoIndex, or what is wrong with the file.
+func readIndexFile(path string, o Options) (*indexFile, error) {
+	file, err := os.Open(path) //nolint:gosec // the operator's path
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, errNoIndex
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close() //nolint:errcheck // only read
+	return decodeIndex(file, o)
+}
+
+func decodeIndex(file io.Reader, o Options) (*indexFile, error) {
+	r := &checkedReader{r: bufio.NewReaderSize(file, 1<<20)}
+	f := &indexFile{index: newIndex(o)}
+	var magic [len(indexMagic)]byte
+	r.bytes(magic[:])
+	if r.err == nil && string(magic[:]) != indexMagic {
+		return nil, errors.New("not a file of saved heads")
+	}
+	f.decode(r)
+	sum := r.sum
+	r.bytes(r.scratch[:4])
+	if r.err != nil {
+		return nil, fmt.Errorf("cut short: %w", r.err)
+	}
+	if sum != binary.LittleEndian.Uint32(r.scratch[:4]) {
+		return nil, errors.New("its checksum is wrong")
+	}
+	if len(f.index.keys.overflow) > 0 {
+		return nil, errors.New("two keys share a hash")
+	}
+	return f, nil
+}
+
+func (f *indexFile) decode(r *checkedReader) {
+	x := f.index
+	r.bytes(f.uuid[:])
+	r.bytes(f.chain[:])
+	f.position = eventstore.Position(r.word()) //nolint:gosec // checked against the log
+	f.outcome = int64(r.word())                //nolint:gosec // only a lower bound
+	x.seed = r.word()
+	if mask := r.word(); mask != x.mask && r.err == nil {
+		r.err = errors.New("other hashes")
+	}
+	streams, overflow, numbers, keys := r.count(), r.count(), r.count(), r.count()
+	if r.err == nil {
+		x.streams = make(map[uint64]tail, min(streams, 1<<20))
+	}
+	for ; streams > 0 && r.err == nil; streams-- {
+		h := r.word()
+		x.streams[h] = tail(r.word())
+	}
+	for ; overflow > 0 && r.err == nil; overflow-- {
+		name := r.text()
+		x.overflow[name] = tail(r.word())
+	}
+	for ; numbers > 0 && r.err == nil; numbers-- {
+		name := r.text()
+		x.numbers[name] = int64(r.word()) //nolint:gosec // not negative
+	}
+	for ; keys > 0 && r.err == nil; keys-- {
+		e := keyEntry{hash: r.word(), ref: ref(r.word()), time: int64(r.word())} //nolint:gosec // the bits
+		x.keys.restore(e)
+	}
+}
+
+// restore takes a saved key. Two with one hash can't be told apart without
+// their rows; the file is not used then.
+func (k *keys) restore(e keyEntry) {
+	if _, taken := k.refs[e.hash]; taken {
+		k.overflow[[16]byte{}] = e.ref
+	}
+	k.refs[e.hash] = e.ref
+	k.order = append(k.order, e)
+}
+
+// checkedWriter writes the primitives of the format and sums them up.
+type checkedWriter struct {
+	w       *bufio.Writer
+	sum     uint32
+	err     error
+	scratch [8]byte
+}
+
+func (w *checkedWriter) bytes(b []byte) {
+	if w.err == nil {
+		_, w.err = w.w.Write(b)
+		w.sum = crc32.Update(w.sum, castagnoli(), b)
+	}
+}
+
+func (w *checkedWriter) word(n uint64) {
+	binary.LittleEndian.PutUint64(w.scratch[:], n)
+	w.bytes(w.scratch[:])
+}
+
+func (w *checkedWriter) text(s string) {
+	w.word(uint64(len(s)))
+	w.bytes([]byte(s))
+}
+
+// checkedReader is the counterpart of checkedWriter.
+type checkedReader struct {
+	r       *bufio.Reader
+	sum     uint32
+	err     error
+	scratch [8]byte
+}
+
+func (r *checkedReader) bytes(b []byte) {
+	if r.err == nil {
+		_, r.err = io.ReadFull(r.r, b)
+		r.sum = crc32.Update(r.sum, castagnoli(), b)
+	}
+}
+
+func (r *checkedReader) word() uint64 {
+	r.bytes(r.scratch[:])
+	if r.err != nil {
+		return 0
+	}
+	return binary.LittleEndian.Uint64(r.scratch[:])
+}
+
+func (r *checkedReader) count() uint64 {
+	n := r.word()
+	if n > maxIndexEntries && r.err == nil {
+		r.err = errors.New("an impossible count")
+	}
+	return n
+}
+
+func (r *checkedReader) text() string {
+	n := r.word()
+	if n > 2*eventstore.MaxName+1 {
+		r.err = errors.Join(r.err, errors.New("an impossible length"))
+		return ""
+	}
+	b := make([]byte, n)
+	r.bytes(b)
+	return string(b)
+}
