@@ -1,0 +1,107 @@
+package friend
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"ensemble/decider"
+	"ensemble/eventstore"
+)
+
+// cacheSize is how many pairs' states are kept in memory.
+const cacheSize = 10_000
+
+// Users knows which people there are.
+type Users interface {
+	// Missing returns those of the ids that nobody has or whose person was
+	// erased, ascending.
+	Missing(ctx context.Context, ids ...int64) ([]int64, error)
+}
+
+// Service takes commands about friendships to the log.
+type Service struct {
+	users   Users
+	handler *decider.Handler[State, Command, Event]
+}
+
+// NewService returns a service over a log of friendships.
+func NewService(store *eventstore.Store, users Users) *Service {
+	d := decider.Decider[State, Command, Event]{Decide: decide, Evolve: Evolve}
+	return &Service{
+		users: users,
+		handler: decider.NewHandler(store, d, decider.Codec[Event]{Encode: Encode, Decode: Decode},
+			decider.Rejections{Encode: encodeRejection, Decode: decodeRejection}, cacheSize),
+	}
+}
+
+// Add makes by and to friends. If to has added by before, they are friends
+// already and nothing changes.
+//
+// Errors, in this order: ErrSelf, ErrExists, UnknownUsersError;
+// decider.ErrKeyReused, those of the log.
+func (s *Service) Add(ctx context.Context, by, to int64, key *eventstore.Key) (decider.Outcome[State], error) {
+	c := Add{By: by, To: to}
+	if by != to {
+		var err error
+		if c.Missing, err = s.users.Missing(ctx, by, to); err != nil {
+			return decider.Outcome[State]{}, fmt.Errorf("look for users %d and %d: %w", by, to, err)
+		}
+	}
+	return s.handler.Handle(ctx, Stream(by, to), c, key)
+}
+
+// Remove ends the friendship of by and to, whoever of them began it.
+//
+// Errors: ErrSelf, ErrNotFriends, decider.ErrKeyReused, those of the log.
+func (s *Service) Remove(ctx context.Context, by, to int64, key *eventstore.Key) (decider.Outcome[State], error) {
+	return s.handler.Handle(ctx, Stream(by, to), Remove{By: by, To: to}, key)
+}
+
+// rejection is how a refusal is kept under a key.
+type rejection struct {
+	Refusal string  `json:"refusal"`
+	Missing []int64 `json:"missing,omitempty"`
+}
+
+// The refusals that are answers. ErrSelf is not one: the command can't be right
+// in any state.
+const (
+	refusalExists     = "exists"
+	refusalNotFriends = "not-friends"
+	refusalUnknown    = "unknown-users"
+)
+
+func encodeRejection(err error) ([]byte, bool) {
+	var r rejection
+	var unknown *UnknownUsersError
+	switch {
+	case errors.Is(err, ErrExists):
+		r.Refusal = refusalExists
+	case errors.Is(err, ErrNotFriends):
+		r.Refusal = refusalNotFriends
+	case errors.As(err, &unknown):
+		r.Refusal, r.Missing = refusalUnknown, unknown.Missing
+	default:
+		return nil, false
+	}
+	data, err := json.Marshal(r)
+	return data, err == nil
+}
+
+func decodeRejection(data []byte) error {
+	var r rejection
+	if err := json.Unmarshal(data, &r); err != nil {
+		return fmt.Errorf("decode a refusal: %w", err)
+	}
+	switch r.Refusal {
+	case refusalExists:
+		return ErrExists
+	case refusalNotFriends:
+		return ErrNotFriends
+	case refusalUnknown:
+		return &UnknownUsersError{Missing: r.Missing}
+	}
+	return fmt.Errorf("decode a refusal: %q is unknown", r.Refusal)
+}

@@ -1,0 +1,23 @@
+package user
+
+import (
+	"context"
+	"errors"
+)
+
+// ErrKeyDestroyed means that what was sealed with a key can't be read any more,
+// because the key was destroyed with the person.
+var ErrKeyDestroyed = errors.New("the key was destroyed")
+
+// Keys keeps one key for each person. Whatever is sealed with a key can be opened
+// with it until the key is destroyed, and never again after that.
+type Keys interface {
+	// New returns the ID of a key that nobody has, ready for use.
+	New(ctx context.Context) (int64, error)
+	// Seal encrypts a text. Errors: ErrKeyDestroyed.
+	Seal(id int64, plain []byte) ([]byte, error)
+	// Open decrypts what Seal has made. Errors: ErrKeyDestroyed.
+	Open(id int64, sealed []byte) ([]byte, error)
+	// Destroy makes a key unusable for ever; when it returns that is so.
+	Destroy(ctx context.Context, id int64) error
+}

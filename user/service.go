@@ -1,0 +1,77 @@
+package user
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"ensemble/decider"
+	"ensemble/eventstore"
+)
+
+// cacheSize is how many people's states are kept in memory.
+const cacheSize = 10_000
+
+// Service takes commands about people to the log.
+type Service struct {
+	keys    Keys
+	handler *decider.Handler[User, Command, Event]
+}
+
+// NewService returns a service over a log of people.
+func NewService(store *eventstore.Store, keys Keys) *Service {
+	codec := decider.Codec[Event]{
+		Encode: func(e Event) (eventstore.NewEvent, error) { return Encode(keys, e) },
+		Decode: func(e eventstore.Event) (Event, error) { return Decode(keys, e) },
+	}
+	d := decider.Decider[User, Command, Event]{Decide: decide, Evolve: Evolve}
+	return &Service{
+		keys: keys,
+		handler: decider.NewHandler(store, d, codec,
+			decider.Rejections{Encode: encodeRejection, Decode: decodeRejection}, cacheSize),
+	}
+}
+
+// Create makes a person. With an idempotency key it makes one person however
+// often it is called.
+//
+// Errors: InvalidError, decider.ErrKeyReused, those of the log.
+func (s *Service) Create(
+	ctx context.Context, firstName, lastName string, key *eventstore.Key,
+) (decider.Outcome[User], error) {
+	c := Create{FirstName: firstName, LastName: lastName}
+	if Validate(firstName, lastName) == nil { // nobody needs a key for a refusal
+		var err error
+		if c.Key, err = s.keys.New(ctx); err != nil {
+			return decider.Outcome[User]{}, fmt.Errorf("create a user: %w", err)
+		}
+	}
+	return s.handler.Handle(ctx, eventstore.Stream{Category: Category}, c, key)
+}
+
+// Rename changes a person's name.
+//
+// Errors: ErrNotFound, ErrErased, InvalidError, those of the log.
+func (s *Service) Rename(ctx context.Context, id int64, firstName, lastName string) (decider.Outcome[User], error) {
+	return s.handler.Handle(ctx, Stream(id), Rename{FirstName: firstName, LastName: lastName}, nil)
+}
+
+// encodeRejection keeps the refusals that are answers; only Create carries keys,
+// so only its refusal is kept.
+func encodeRejection(err error) ([]byte, bool) {
+	var invalid *InvalidError
+	if !errors.As(err, &invalid) {
+		return nil, false
+	}
+	data, err := json.Marshal(invalid.Fields)
+	return data, err == nil
+}
+
+func decodeRejection(data []byte) error {
+	var fields []FieldError
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return fmt.Errorf("decode a refusal: %w", err)
+	}
+	return &InvalidError{Fields: fields}
+}
