@@ -129,3 +129,14 @@ func splitNames(b []byte) (firstName, lastName string, err error) {
 	}
 	return "", "", errors.New("the sealed names can't be told apart")
 }
+
+// PersonOf is the inverse of [Stream].
+//
+// Errors: [ErrForeign] for a stream that is not a person's.
+func PersonOf(s eventstore.Stream) (int64, error) {
+	id, err := strconv.ParseInt(s.ID, 10, 64)
+	if err != nil || s.Category != Category || id < 1 {
+		return 0, fmt.Errorf("%w: stream %s", ErrForeign, s)
+	}
+	return id, nil
+}

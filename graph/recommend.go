@@ -1,0 +1,150 @@
+package graph
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Recommend appends to dst the people whom a user might befriend, the best first:
+// by how many known friends they share with the user, then by id. limit <= 0 means
+// all of them. Left out are the user, their friends in either direction, and
+// everybody who is not there. For a user who is not there the list is empty.
+//
+// It allocates nothing if dst has room; the error is always nil here and leaves
+// room for backends that can fail.
+func (g *Graph) Recommend(dst []Ranked, user int64, limit int) ([]Ranked, error) {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	n, ok := g.find(user)
+	if !ok {
+		return dst, nil
+	}
+	c := g.counter()
+	defer g.scratch.Put(c)
+	defer c.reset()
+	me := &g.people[n]
+	for _, e := range me.friends {
+		if friend := &g.people[e.number()]; friend.presence == known {
+			c.count(friend.friends)
+		}
+	}
+	c.clear(n)
+	for _, e := range me.friends {
+		c.clear(e.number())
+	}
+	if limit <= 0 {
+		return g.rankAll(dst, c), nil
+	}
+	return g.rankBest(dst, c, limit), nil
+}
+
+// rankAll appends every candidate, sorted.
+func (g *Graph) rankAll(dst []Ranked, c *counter) []Ranked {
+	start := len(dst)
+	for _, n := range c.touched {
+		if weight := c.counts[n]; weight > 0 && g.people[n].presence == known {
+			dst = append(dst, Ranked{ID: g.people[n].id, Weight: int(weight)})
+		}
+	}
+	slices.SortFunc(dst[start:], compare)
+	return dst
+}
+
+// rankBest appends the best candidates, sorted. It keeps them in a heap whose root
+// is the worst of them, so that most candidates cost one comparison.
+func (g *Graph) rankBest(dst []Ranked, c *counter, limit int) []Ranked {
+	start := len(dst)
+	for _, n := range c.touched {
+		weight := int(c.counts[n])
+		heap := dst[start:]
+		if weight == 0 || len(heap) == limit && weight < heap[0].Weight || g.people[n].presence != known {
+			continue
+		}
+		candidate := Ranked{ID: g.people[n].id, Weight: weight}
+		switch {
+		case len(heap) < limit:
+			dst = append(dst, candidate)
+			siftUp(dst[start:])
+		case compare(candidate, heap[0]) < 0:
+			heap[0] = candidate
+			siftDown(heap)
+		}
+	}
+	slices.SortFunc(dst[start:], compare)
+	return dst
+}
+
+// compare puts the better candidate first.
+func compare(a, b Ranked) int {
+	if a.Weight != b.Weight {
+		return cmp.Compare(b.Weight, a.Weight)
+	}
+	return cmp.Compare(a.ID, b.ID)
+}
+
+// siftUp moves the last element of a heap to its place.
+func siftUp(h []Ranked) {
+	for i := len(h) - 1; i > 0; {
+		parent := (i - 1) / 2
+		if compare(h[i], h[parent]) <= 0 {
+			return
+		}
+		h[i], h[parent] = h[parent], h[i]
+		i = parent
+	}
+}
+
+// siftDown moves the root of a heap to its place.
+func siftDown(h []Ranked) {
+	for i := 0; ; {
+		worst := i
+		for child := 2*i + 1; child <= 2*i+2 && child < len(h); child++ {
+			if compare(h[child], h[worst]) > 0 {
+				worst = child
+			}
+		}
+		if worst == i {
+			return
+		}
+		h[i], h[worst] = h[worst], h[i]
+		i = worst
+	}
+}
+
+// counter counts how often people turn up. Between queries all counts are 0.
+type counter struct {
+	counts  []uint32 // by number; nobody has 2^32 friends
+	touched []uint32 // numbers with a count, each once
+}
+
+// counter returns one with room for everybody.
+func (g *Graph) counter() *counter {
+	c, ok := g.scratch.Get().(*counter)
+	if !ok {
+		c = &counter{}
+	}
+	if missing := len(g.people) - len(c.counts); missing > 0 {
+		c.counts = append(c.counts, make([]uint32, missing)...)
+	}
+	return c
+}
+
+func (c *counter) count(list []entry) {
+	for _, e := range list {
+		n := e.number()
+		if c.counts[n] == 0 {
+			c.touched = append(c.touched, n)
+		}
+		c.counts[n]++
+	}
+}
+
+// clear takes somebody out of the count.
+func (c *counter) clear(n uint32) { c.counts[n] = 0 }
+
+func (c *counter) reset() {
+	for _, n := range c.touched {
+		c.counts[n] = 0
+	}
+	c.touched = c.touched[:0]
+}

@@ -1,0 +1,107 @@
+package recommendation
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"ensemble/decider"
+	"ensemble/eventstore"
+	"ensemble/friend"
+	"ensemble/projection"
+	"ensemble/user"
+)
+
+// Candidate is somebody whom a person might befriend.
+type Candidate struct {
+	User   user.User
+	Weight int // how many friends the two share
+}
+
+// Person is what happened to somebody.
+type Person struct {
+	ID    int64
+	Event decider.Recorded[user.Event]
+}
+
+// Backend keeps people and friendships and answers questions about them. Methods
+// that answer may be called concurrently with all others; ApplyUsers and
+// ApplyFriends each by one goroutine at a time.
+//
+// Package backendtest tests this contract sentence by sentence.
+type Backend interface {
+	// ApplyUsers takes in what happened to people, in order. Seeing it again
+	// changes nothing; who is erased stays erased.
+	ApplyUsers(ctx context.Context, people []Person) error
+	// ApplyFriends takes in what happened between people, in order. Seeing all
+	// of a pair's events again, from the first, changes nothing in the end.
+	ApplyFriends(ctx context.Context, events []friend.Event) error
+	// Recommend returns whom a person might befriend: highest weight first, then
+	// lowest id. limit <= 0: all of them. Somebody who is not there gets none.
+	Recommend(ctx context.Context, id int64, limit int) iter.Seq2[Candidate, error]
+	// Mutual returns the friends that two people share, lowest id first; none if
+	// they are one, or one of them is not there.
+	Mutual(ctx context.Context, a, b int64) iter.Seq2[user.User, error]
+}
+
+// Service follows the logs into a backend and answers from it.
+type Service struct {
+	backend Backend
+	keys    user.Keys
+}
+
+// New returns a service over a backend. keys opens the names in the log.
+func New(backend Backend, keys user.Keys) *Service { return &Service{backend: backend, keys: keys} }
+
+// Recommend returns whom a person should befriend: highest weight first, then
+// lowest id. limit <= 0 means all of them. Nobody is recommended to somebody who
+// is not there.
+func (s *Service) Recommend(ctx context.Context, id int64, limit int) iter.Seq2[Candidate, error] {
+	return s.backend.Recommend(ctx, id, limit)
+}
+
+// Mutual returns the friends that two people share, lowest id first.
+func (s *Service) Mutual(ctx context.Context, a, b int64) iter.Seq2[user.User, error] {
+	return s.backend.Mutual(ctx, a, b)
+}
+
+// Users returns the projection of the log of users.
+func (s *Service) Users() projection.Projection { return users{s} }
+
+// Friends returns the projection of the log of friendships.
+func (s *Service) Friends() projection.Projection { return friends{s} }
+
+// users follows the log of users.
+type users struct{ *Service }
+
+// Apply implements [projection.Projection].
+func (u users) Apply(ctx context.Context, events []eventstore.Event) error {
+	people := make([]Person, len(events))
+	for i, e := range events {
+		id, err := user.PersonOf(e.Stream)
+		if err != nil {
+			return fmt.Errorf("event %d: %w", e.Position, err)
+		}
+		decoded, err := user.Decode(u.keys, e)
+		if err != nil {
+			return err
+		}
+		people[i] = Person{ID: id, Event: decider.Recorded[user.Event]{Event: decoded, Number: e.Number, Time: e.Time}}
+	}
+	return u.backend.ApplyUsers(ctx, people)
+}
+
+// friends follows the log of friendships.
+type friends struct{ *Service }
+
+// Apply implements [projection.Projection].
+func (f friends) Apply(ctx context.Context, events []eventstore.Event) error {
+	decoded := make([]friend.Event, len(events))
+	for i, e := range events {
+		var err error
+		if decoded[i], err = friend.Decode(e); err != nil {
+			return err
+		}
+	}
+	return f.backend.ApplyFriends(ctx, decoded)
+}
