@@ -9,7 +9,8 @@
 //     unwrapped,
 //   - a destroyed key is overwritten and synced before Destroy returns,
 //   - a wrong master key, or a key file that is not its own, is refused when the
-//     keyring is opened, with an error that names the repair.
+//     keyring is opened, with an error that names the repair,
+//   - one process has the folder open at a time.
 //
 // The folder holds two files: "master.key", 64 hexadecimal digits, and "keys",
 // slots of 64 bytes, drawn in docs/format/keys.md. Back up both, apart from the
@@ -28,6 +29,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/gofrs/flock"
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"ensemble/user"
@@ -42,6 +44,7 @@ const (
 // Keyring is an open folder of keys. It implements [user.Keys]; its methods may
 // be called concurrently.
 type Keyring struct {
+	lock   *flock.Flock
 	file   *os.File
 	master cipher.AEAD
 	cache  *lru.Cache[int64, cipher.AEAD]
@@ -55,8 +58,8 @@ type Keyring struct {
 // Open opens the keyring in a folder, and makes it if the folder is empty or
 // missing.
 //
-// Errors: those of the file system, and [Error] when a file is missing, damaged
-// or not readable with this master key.
+// Errors: those of the file system, and [Error] when another process has it open
+// or a file is missing, damaged or not readable with this master key.
 func Open(dir string) (*Keyring, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of keys: %w", err)
@@ -65,12 +68,26 @@ func Open(dir string) (*Keyring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the cache of keys: %w", err)
 	}
-	k := &Keyring{cache: cache, block: firstBlock}
-	if err := k.open(filepath.Join(dir, "master.key"), filepath.Join(dir, "keys")); err != nil {
+	k := &Keyring{cache: cache, block: firstBlock, lock: flock.New(filepath.Join(dir, "lock"), flock.SetPermissions(0o600))}
+	if err := k.takeLock(dir); err != nil {
 		return nil, err
+	}
+	if err := k.open(filepath.Join(dir, "master.key"), filepath.Join(dir, "keys")); err != nil {
+		return nil, errors.Join(err, k.Close())
 	}
 	k.next = k.count + 1 // what the last block had left is not handed out again
 	return k, nil
+}
+
+func (k *Keyring) takeLock(dir string) error {
+	locked, err := k.lock.TryLock()
+	if err != nil {
+		return fmt.Errorf("lock the folder of keys: %w; it has to be writable", err)
+	}
+	if !locked {
+		return &Error{Path: dir, Reason: "it is open in another process", Hint: "Stop that one first, or choose another folder"}
+	}
+	return nil
 }
 
 func (k *Keyring) open(masterPath, keysPath string) error {
@@ -89,10 +106,8 @@ func (k *Keyring) open(masterPath, keysPath string) error {
 		return &Error{Path: keysPath, Reason: err.Error(), Hint: "Restore it from the backup of the keys"}
 	}
 	k.file = file
-	if k.count, err = checkFile(file, keysPath, k.master); err != nil {
-		return errors.Join(err, file.Close())
-	}
-	return nil
+	k.count, err = checkFile(file, keysPath, k.master)
+	return err
 }
 
 // create makes a new keyring. The master key comes last: if it is missing while
@@ -236,8 +251,14 @@ func (k *Keyring) key(id int64) (cipher.AEAD, error) {
 	return aead, nil
 }
 
-// Close closes the file.
-func (k *Keyring) Close() error { return k.file.Close() }
+// Close closes the file and lets go of the folder.
+func (k *Keyring) Close() error {
+	var err error
+	if k.file != nil {
+		err = k.file.Close()
+	}
+	return errors.Join(err, k.lock.Unlock())
+}
 
 func (k *Keyring) damaged(id int64, reason string) error {
 	return &Error{Path: k.file.Name(), Reason: fmt.Sprintf("key %d: %s", id, reason),
