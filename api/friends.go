@@ -1,0 +1,141 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"ensemble/eventstore"
+	"ensemble/friend"
+	"ensemble/readmodel"
+	"ensemble/wire"
+)
+
+// FriendConfig is what the service of friendships works with.
+type FriendConfig struct {
+	Config
+
+	Store    *eventstore.Store // the log of friendships
+	Commands *friend.Service
+	Friends  *readmodel.Friends
+	// Direction is which friendships a list holds when the client does not
+	// say. The Spring system lists those that the person began.
+	Direction readmodel.Direction
+}
+
+// friendAPI answers what is asked of friendships.
+type friendAPI struct {
+	*Service
+	commands  *friend.Service
+	friends   *readmodel.Friends
+	direction readmodel.Direction
+	log       logName
+}
+
+// NewFriend returns the service of friendships. It adds the check of its log to
+// the health.
+//
+// Errors: those of the log's Head.
+func NewFriend(ctx context.Context, c FriendConfig) (*Service, error) {
+	log, err := nameLog(ctx, "friend", c.Store)
+	if err != nil {
+		return nil, err
+	}
+	a := &friendAPI{
+		Service: newService(c.Config), commands: c.Commands, friends: c.Friends, direction: c.Direction, log: log,
+	}
+	a.config.Health.Add("log", logWorks(c.Store))
+	return a.with(a.routes()), nil
+}
+
+// routes is the table of the service of friendships.
+func (a *friendAPI) routes() []route {
+	return []route{
+		{http.MethodPost, "/v1/users/{id}/commands/addFriend", "addFriend", a.addFriend},
+		{http.MethodPost, "/v1/users/{id}/commands/removeFriend", "removeFriend", a.removeFriend},
+		{http.MethodGet, "/v1/users/{id}/friends", "listFriends", a.list},
+		{http.MethodGet, "/v1/friends/{rowId}", "getFriend", a.byRow},
+	}
+}
+
+// addFriend makes two people friends. Adding back somebody who has added one
+// before is answered with the friendship there is.
+func (a *friendAPI) addFriend(r *request) error {
+	id, friendID, err := r.pair()
+	if err != nil {
+		return err
+	}
+	return a.onceIgnoringBody(r, func(key *eventstore.Key) error {
+		out, err := a.commands.Add(r.Context(), id, friendID, key)
+		if out.Replayed {
+			r.replayed()
+		}
+		if err != nil {
+			return err
+		}
+		f, _ := out.State.SeenFrom(id)
+		a.log.moved(r, out.Position)
+		status := http.StatusOK
+		if out.Changed {
+			status = http.StatusCreated
+			r.w.Header()["Location"] = []string{r.prefix + "/v1/friends/" + strconv.FormatInt(f.Row, 10)}
+		}
+		r.out = wire.AppendFriend(r.out, f)
+		return r.reply(status, jsonType, r.out)
+	})
+}
+
+// removeFriend ends a friendship, from either side.
+func (a *friendAPI) removeFriend(r *request) error {
+	id, friendID, err := r.pair()
+	if err != nil {
+		return err
+	}
+	return a.onceIgnoringBody(r, func(key *eventstore.Key) error {
+		out, err := a.commands.Remove(r.Context(), id, friendID, key)
+		if out.Replayed {
+			r.replayed()
+		}
+		if err != nil {
+			return err
+		}
+		a.log.moved(r, out.Position)
+		return r.replyEmpty(http.StatusNoContent)
+	})
+}
+
+// list answers with a person's friendships. Nobody has none.
+func (a *friendAPI) list(r *request) error {
+	id, err := r.pathID(0)
+	if err != nil {
+		return err
+	}
+	direction, err := r.direction(a.direction)
+	if err != nil {
+		return err
+	}
+	limit, err := r.limit(0)
+	if err != nil {
+		return err
+	}
+	friends, err := a.friends.Of(r.Context(), id, direction, 0, limit)
+	if err != nil {
+		return err
+	}
+	return streamList(r, each(slices.Values(friends)), wire.AppendFriend)
+}
+
+// byRow answers with one friendship, seen from who began it.
+func (a *friendAPI) byRow(r *request) error {
+	row, err := r.pathID(0)
+	if err != nil {
+		return err
+	}
+	f, err := a.friends.ByRow(r.Context(), row)
+	if err != nil {
+		return err
+	}
+	r.out = wire.AppendFriend(r.out, f)
+	return r.reply(http.StatusOK, jsonType, r.out)
+}

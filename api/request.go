@@ -1,0 +1,170 @@
+package api
+
+import (
+	"crypto/rand"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"ensemble/wire"
+)
+
+// request is one request and its answer, with the buffers they need. It is
+// reused, so nothing may keep it.
+type request struct {
+	*http.Request
+	w      http.ResponseWriter
+	route  *route
+	params [maxParams]string // values of the pattern's parameters, in its order
+	path   string            // as this service saw it, escaped
+	prefix string            // what the gateway cut off
+	id     string            // X-Request-Id
+	status int               // of the answer; 0 while nothing is sent
+	in     []byte            // the body
+	out    []byte            // what is being answered
+}
+
+// keepBuffer is the size up to which buffers are reused.
+const keepBuffer = 64 << 10
+
+func (r *request) begin(route *route, w http.ResponseWriter, h *http.Request) {
+	r.Request, r.w, r.route, r.status = h, w, route, 0
+	r.path = h.URL.EscapedPath()
+	match(route.pattern, r.path, &r.params)
+	r.prefix = forwardedPrefix(h.Header)
+	r.id = requestID(h.Header)
+	r.in, r.out = r.in[:0], r.out[:0]
+}
+
+func (r *request) end() {
+	in, out := r.in, r.out
+	*r = request{}
+	if cap(in) <= keepBuffer {
+		r.in = in
+	}
+	if cap(out) <= keepBuffer {
+		r.out = out
+	}
+}
+
+// reply sends a whole body.
+func (r *request) reply(status int, mediaType string, body []byte) error {
+	h := r.w.Header()
+	h["Content-Type"] = []string{mediaType}
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	r.status = status
+	r.w.WriteHeader(status)
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	_, _ = r.w.Write(body) // if the client has gone, nobody is left to tell
+	return nil
+}
+
+// replyEmpty sends an answer that has no body.
+func (r *request) replyEmpty(status int) error {
+	r.status = status
+	r.w.WriteHeader(status)
+	return nil
+}
+
+// pathID returns the route's parameter number i as an id.
+func (r *request) pathID(i int) (int64, error) {
+	id, ok := wire.ParseID(r.params[i])
+	if !ok {
+		return 0, failure{slug: wire.InvalidID}
+	}
+	return id, nil
+}
+
+// param returns the first value of a query parameter, and how often it is there.
+func (r *request) param(name string) (value string, count int) {
+	for rest := r.URL.RawQuery; rest != ""; {
+		var pair string
+		pair, rest, _ = strings.Cut(rest, "&")
+		key, raw, _ := strings.Cut(pair, "=")
+		if unescape(key) != name || pair == "" {
+			continue
+		}
+		if count++; count == 1 {
+			value = unescape(raw)
+		}
+	}
+	return value, count
+}
+
+// unescape decodes a part of a query; what can't be decoded stays as it is and
+// so matches nothing.
+func unescape(s string) string {
+	if !strings.ContainsAny(s, "%+") {
+		return s
+	}
+	if decoded, err := url.QueryUnescape(s); err == nil {
+		return decoded
+	}
+	return s
+}
+
+// queryID returns a required query parameter as an id.
+func (r *request) queryID(name string) (int64, error) {
+	value, count := r.param(name)
+	switch {
+	case count == 0:
+		return 0, failure{slug: wire.InvalidParameter, detail: "The query parameter " + name + " is missing. Add it once."}
+	case count > 1:
+		return 0, failure{slug: wire.InvalidParameter, detail: "The query parameter " + name + " is there more than once. Send it once."}
+	}
+	id, ok := wire.ParseID(value)
+	if !ok {
+		return 0, failure{slug: wire.InvalidID}
+	}
+	return id, nil
+}
+
+// pair returns the two people of a route like /users/{id}/…?friendId=N.
+func (r *request) pair() (id, friendID int64, err error) {
+	if id, err = r.pathID(0); err != nil {
+		return 0, 0, err
+	}
+	friendID, err = r.queryID("friendId")
+	return id, friendID, err
+}
+
+// requestID returns the id that the request carries, or a new one. One that is
+// not 1 to 128 visible ASCII characters is not taken over into logs.
+func requestID(h http.Header) string {
+	if v := h["X-Request-Id"]; len(v) == 1 && len(v[0]) <= 128 && isVisible(v[0]) {
+		return v[0]
+	}
+	return rand.Text()
+}
+
+// isVisible says whether s is visible ASCII, and not empty.
+func isVisible(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// forwardedPrefix returns the prefix that a gateway has cut off, "" if there is
+// none or if it is not a plain path.
+func forwardedPrefix(h http.Header) string {
+	v := h["X-Forwarded-Prefix"]
+	if len(v) != 1 || len(v[0]) < 2 || len(v[0]) > 128 || v[0][0] != '/' || strings.Contains(v[0], "//") {
+		return ""
+	}
+	for i := range len(v[0]) {
+		if !isPathByte(v[0][i]) {
+			return ""
+		}
+	}
+	return strings.TrimSuffix(v[0], "/")
+}
+
+func isPathByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("/-_.~", c) >= 0
+}

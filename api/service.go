@@ -1,0 +1,112 @@
+package api
+
+import (
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"sync"
+
+	"ensemble/internal/telemetry"
+	"ensemble/wire"
+)
+
+// Config is what every service needs.
+type Config struct {
+	// Name is the name of the service in its health and metrics, for instance
+	// "user-service".
+	Name string
+	// Version is shown by /actuator/info.
+	Version string
+	// Health knows whether the service can do its work. Nil: it always can.
+	Health *telemetry.Health
+	// Metrics measures every request and answers /metrics. Nil: nothing is
+	// measured and there is no such route.
+	Metrics *telemetry.Metrics
+	// Log receives what an operator has to know. Nil means slog.Default().
+	Log *slog.Logger
+}
+
+// Service answers the requests of one service. It is safe for concurrent use.
+type Service struct {
+	config   Config
+	routes   []route
+	handlers []http.Handler // of the routes, measured
+	other    http.Handler   // of requests without a route, measured
+	running  running
+	requests sync.Pool // of *request
+}
+
+// newService returns a service without routes.
+func newService(c Config) *Service {
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Health == nil {
+		c.Health = new(telemetry.Health)
+	}
+	s := &Service{config: c}
+	s.requests.New = func() any { return new(request) }
+	return s
+}
+
+// with gives the service its table of routes, to which the ones that all
+// services have are added.
+func (s *Service) with(routes []route) *Service {
+	s.routes = append(routes, s.healthRoutes()...)
+	s.handlers = make([]http.Handler, len(s.routes))
+	for i := range s.routes {
+		s.handlers[i] = s.measured(&s.routes[i])
+	}
+	s.other = s.measured(&route{pattern: "unknown", serve: s.unmatched})
+	return s
+}
+
+func (s *Service) measured(route *route) http.Handler {
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.handle(route, w, r) })
+	if s.config.Metrics == nil {
+		return handler
+	}
+	return s.config.Metrics.Instrument(s.config.Name, route.pattern, handler)
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if i := s.find(r.Method, r.URL.EscapedPath()); i >= 0 {
+		s.handlers[i].ServeHTTP(w, r)
+		return
+	}
+	s.other.ServeHTTP(w, r)
+}
+
+// handle answers a request whose route is known.
+func (s *Service) handle(route *route, w http.ResponseWriter, httpRequest *http.Request) {
+	r := s.requests.Get().(*request) //nolint:forcetypeassert // the pool holds nothing else
+	r.begin(route, w, httpRequest)
+	w.Header()["X-Request-Id"] = []string{r.id}
+	finished := false
+	defer func() {
+		if !finished {
+			s.recover(r, recover())
+		}
+		r.end()
+		s.requests.Put(r)
+	}()
+	if err := route.serve(r); err != nil {
+		s.fail(r, err)
+	}
+	finished = true
+}
+
+// recover answers a request whose handler has panicked. What can't be answered
+// any more is aborted, so that nobody takes a part for the whole.
+func (s *Service) recover(r *request, cause any) {
+	if cause == http.ErrAbortHandler { //nolint:errorlint // the value itself, as net/http compares it
+		panic(cause)
+	}
+	s.config.Log.ErrorContext(r.Context(), "a handler panicked",
+		"cause", cause, "route", r.route.pattern, "requestId", r.id, "stack", string(debug.Stack()))
+	if r.status != 0 {
+		panic(http.ErrAbortHandler)
+	}
+	s.problem(r, failure{slug: wire.Internal})
+}

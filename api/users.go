@@ -1,0 +1,168 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"ensemble/eventstore"
+	"ensemble/readmodel"
+	"ensemble/user"
+	"ensemble/wire"
+)
+
+// UserConfig is what the service of people works with.
+type UserConfig struct {
+	Config
+
+	Store    *eventstore.Store // the log of people
+	Commands *user.Service
+	Users    *readmodel.Users
+}
+
+// userAPI answers what is asked of people.
+type userAPI struct {
+	*Service
+	commands *user.Service
+	users    *readmodel.Users
+	log      logName
+}
+
+// NewUser returns the service of people. It adds the check of its log to the
+// health.
+//
+// Errors: those of the log's Head.
+func NewUser(ctx context.Context, c UserConfig) (*Service, error) {
+	log, err := nameLog(ctx, "user", c.Store)
+	if err != nil {
+		return nil, err
+	}
+	a := &userAPI{Service: newService(c.Config), commands: c.Commands, users: c.Users, log: log}
+	a.config.Health.Add("log", logWorks(c.Store))
+	return a.with(a.routes()), nil
+}
+
+// routes is the table of the service of people.
+func (a *userAPI) routes() []route {
+	return []route{
+		{http.MethodGet, "/v1/users/{id}", "getUser", a.byID},
+		{http.MethodPut, "/v1/users/{id}", "renameUser", a.rename},
+		{http.MethodPost, "/v1/users", "createUser", a.create},
+		{http.MethodGet, "/v1/users", "listUsers", a.list},
+	}
+}
+
+// create makes a person of a body.
+func (a *userAPI) create(r *request) error {
+	raw, err := r.readJSON()
+	if err != nil {
+		return err
+	}
+	body, err := wire.DecodeUserBody(raw)
+	if err != nil {
+		return err
+	}
+	if body.ID != "" {
+		body.Mistyped = append(body.Mistyped, user.FieldError{
+			Pointer: "/id", Detail: "must be absent or null: the id is given here",
+		})
+	}
+	return a.once(r, raw, func(key *eventstore.Key) error {
+		if len(body.Mistyped) > 0 {
+			return &user.InvalidError{Fields: body.Faults()}
+		}
+		out, err := a.commands.Create(r.Context(), body.FirstName, body.LastName, key)
+		if out.Replayed {
+			r.replayed()
+		}
+		if err == nil && out.Replayed {
+			err = a.alive(r.Context(), out.State.ID)
+		}
+		if err != nil {
+			return err
+		}
+		r.w.Header()["Location"] = []string{r.prefix + "/v1/users/" + strconv.FormatInt(out.State.ID, 10)}
+		a.log.moved(r, out.Position)
+		return a.reply(r, http.StatusCreated, out.State, out.Version)
+	})
+}
+
+// alive returns ErrErased if a person was erased. What was answered about them
+// before must not be answered again.
+func (a *userAPI) alive(ctx context.Context, id int64) error {
+	_, err := a.users.ByID(ctx, id)
+	return err
+}
+
+// rename gives a person another name. It checks in the documented order: whether
+// the person is there, then the body, then whether the body means that person.
+func (a *userAPI) rename(r *request) error {
+	id, err := r.pathID(0)
+	if err != nil {
+		return err
+	}
+	raw, err := r.readJSON()
+	if err != nil {
+		return err
+	}
+	body, err := wire.DecodeUserBody(raw)
+	if err != nil {
+		return err
+	}
+	if err := a.alive(r.Context(), id); err != nil {
+		return err
+	}
+	if faults := body.Faults(); faults != nil {
+		return &user.InvalidError{Fields: faults}
+	}
+	if body.ID != "" && body.ID != strconv.FormatInt(id, 10) {
+		return failure{slug: wire.IDMismatch}
+	}
+	out, err := a.commands.Rename(r.Context(), id, body.FirstName, body.LastName)
+	if err != nil {
+		return err
+	}
+	a.log.moved(r, out.Position)
+	return a.reply(r, http.StatusOK, out.State, out.Version)
+}
+
+// byID answers with one person.
+func (a *userAPI) byID(r *request) error {
+	id, err := r.pathID(0)
+	if err != nil {
+		return err
+	}
+	u, err := a.users.ByID(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	return a.reply(r, http.StatusOK, u.User, u.Version)
+}
+
+// reply answers with a person at a version, or with 304 to a reader who has that
+// version.
+func (a *userAPI) reply(r *request, status int, u user.User, version eventstore.Version) error {
+	etag := a.log.etag(version)
+	r.w.Header()["Etag"] = []string{etag}
+	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && noneMatch(r, etag) {
+		return r.replyEmpty(http.StatusNotModified)
+	}
+	r.out = wire.AppendUser(r.out, u)
+	return r.reply(status, jsonType, r.out)
+}
+
+// list answers with people, by id.
+func (a *userAPI) list(r *request) error {
+	limit, err := r.limit(defaultUsers)
+	if err != nil {
+		return err
+	}
+	users, err := a.users.List(r.Context(), 0, limit)
+	if err != nil {
+		return err
+	}
+	return streamList(r, each(slices.Values(users)), func(dst []byte, u readmodel.User) []byte {
+		return wire.AppendUser(dst, u.User)
+	})
+}

@@ -1,0 +1,76 @@
+package wire
+
+// HealthType is the media type of health and info, that of the Spring system's
+// actuator.
+const HealthType = "application/vnd.spring-boot.actuator.v3+json"
+
+// Health is a health as clients read it.
+type Health struct {
+	Status     string            `json:"status"` // UP or DOWN
+	Components map[string]Health `json:"components,omitempty"`
+}
+
+// Component is one part of a health.
+type Component struct {
+	Name string
+	Up   bool
+}
+
+// AppendHealth appends the health of something with components as JSON and says
+// whether it is up: whether all of them are.
+func AppendHealth(dst []byte, components []Component) (health []byte, up bool) {
+	up = true
+	for _, c := range components {
+		up = up && c.Up
+	}
+	dst = append(appendStatus(append(dst, '{'), up), `,"components":{`...)
+	for i, c := range components {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(appendText(dst, c.Name), `:{`...)
+		dst = append(appendStatus(dst, c.Up), '}')
+	}
+	return append(dst, `},"groups":["liveness","readiness"]}`...), up
+}
+
+// AppendGroup appends the health of a group, which shows no components.
+func AppendGroup(dst []byte, up bool) []byte {
+	return append(appendStatus(append(dst, '{'), up), '}')
+}
+
+// AppendInfo appends what the info route says.
+func AppendInfo(dst []byte, application, version string) []byte {
+	dst = append(dst, `{"build":{"name":`...)
+	dst = appendText(dst, application)
+	dst = append(dst, `,"version":`...)
+	dst = appendText(dst, version)
+	return append(dst, `}}`...)
+}
+
+func appendStatus(dst []byte, up bool) []byte {
+	if up {
+		return append(dst, `"status":"UP"`...)
+	}
+	return append(dst, `"status":"DOWN"`...)
+}
+
+// AppendReadiness appends the plain text with which a probe is answered, with a
+// line for each component if it is to be verbose, and says whether all are up.
+func AppendReadiness(dst []byte, components []Component, verbose bool) (text []byte, up bool) {
+	up = true
+	for _, c := range components {
+		up = up && c.Up
+		switch {
+		case !verbose:
+		case c.Up:
+			dst = append(append(append(dst, "[+]"...), c.Name...), " ok\n"...)
+		default:
+			dst = append(append(append(dst, "[-]"...), c.Name...), " failed, the log says why\n"...)
+		}
+	}
+	if up {
+		return append(dst, "ok\n"...), true
+	}
+	return append(dst, "not ready\n"...), false
+}

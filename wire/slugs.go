@@ -1,0 +1,90 @@
+package wire
+
+// Slug names a kind of problem. It is the last part of a problem's type and
+// never changes once released.
+type Slug string
+
+// The kinds of problems.
+const (
+	InvalidID           Slug = "invalid-id"
+	InvalidParameter    Slug = "invalid-parameter"
+	MalformedJSON       Slug = "malformed-json"
+	IncompleteBody      Slug = "incomplete-body"
+	IDMismatch          Slug = "id-mismatch"
+	SelfFriendship      Slug = "self-friendship"
+	InvalidKey          Slug = "invalid-idempotency-key"
+	NotFound            Slug = "not-found"
+	UserNotFound        Slug = "user-not-found"
+	FriendshipNotFound  Slug = "friendship-not-found"
+	MethodNotAllowed    Slug = "method-not-allowed"
+	FriendshipExists    Slug = "friendship-exists"
+	KeyInUse            Slug = "idempotency-key-in-use"
+	UserErased          Slug = "user-erased"
+	BodyTooLarge        Slug = "body-too-large"
+	UnsupportedMedia    Slug = "unsupported-media-type"
+	ValidationFailed    Slug = "validation-failed"
+	KeyReused           Slug = "idempotency-key-reused"
+	ClientClosedRequest Slug = "client-closed-request"
+	Internal            Slug = "internal-error"
+	Busy                Slug = "busy"
+	OutcomeUnknown      Slug = "outcome-unknown"
+	StorageFull         Slug = "storage-full"
+	ShuttingDown        Slug = "shutting-down"
+)
+
+// StatusClientClosed is the status recorded for a request whose client has gone;
+// nobody receives it.
+const StatusClientClosed = 499
+
+// Kind is what all problems with one slug have in common.
+type Kind struct {
+	Slug   Slug
+	Status int
+	Title  string
+	Help   string // what happened and what to do next
+}
+
+// Kinds returns the table of all problems, ascending by status.
+func Kinds() []Kind {
+	return []Kind{
+		{InvalidID, 400, "Invalid id", "An id is a whole number from 1 to 9223372036854775807 without sign or leading zeros. Correct it."},
+		{InvalidParameter, 400, "Invalid parameter", "A query parameter is missing, repeated or out of range. Correct it."},
+		{MalformedJSON, 400, "Malformed JSON", "The body is not one JSON text. Correct it and send it again."},
+		{IncompleteBody, 400, "Incomplete body", "The body ended before it was complete. Send it again."},
+		{IDMismatch, 400, "Id mismatch", "The id in the body is not the one in the path. Leave it out, or make them equal."},
+		{SelfFriendship, 400, "Same user twice", "A user is no friend of themself. Give the id of somebody else as friendId."},
+		{InvalidKey, 400, "Invalid idempotency key", "An Idempotency-Key is 1 to 255 visible ASCII characters, bare or in double quotes, sent once."},
+		{NotFound, 404, "No such path", "Nothing is at this path. Check it against the documented routes, prefix included."},
+		{UserNotFound, 404, "User not found", "Nobody has this id. Create the user first, or check the id."},
+		{FriendshipNotFound, 404, "Friendship not found", "There is no such friendship now. List the friends of one of the two to see what there is."},
+		{MethodNotAllowed, 405, "Method not allowed", "The path is right, the method is not. The Allow header lists those that work."},
+		{FriendshipExists, 409, "Friendship exists", "This user added that friend before. Nothing has to be done."},
+		{KeyInUse, 409, "Idempotency key in use", "The first request with this Idempotency-Key is still running. Send it again after Retry-After to get its answer."},
+		{UserErased, 410, "User erased", "The user was erased for good. Forget the id; it is never given again."},
+		{BodyTooLarge, 413, "Body too large", "A body has at most 65536 bytes. Send a smaller one."},
+		{UnsupportedMedia, 415, "Unsupported media type", "Send the body as JSON in UTF-8 with the header Content-Type: application/json."},
+		{ValidationFailed, 422, "Validation failed", "The body breaks the rules listed in errors. Correct those members and send it again."},
+		{KeyReused, 422, "Idempotency key reused", "This Idempotency-Key came before with another body. Take a new key for a new request."},
+		{ClientClosedRequest, StatusClientClosed, "Client closed request", "The client went away before the answer. Send the request again."},
+		{Internal, 500, "Internal error", "Something went wrong here, not in the request. Tell the operator the requestId."},
+		{Busy, 503, "Busy", "More commands are waiting than the log takes; nothing was changed. Send it again after Retry-After."},
+		{OutcomeUnknown, 503, "Outcome unknown", "The command may or may not have happened. Send it again after Retry-After with the same Idempotency-Key, or look first."},
+		{StorageFull, 503, "Storage full", "The disk is full; nothing was changed, and reading goes on. Send it again once the operator has made room."},
+		{ShuttingDown, 503, "Shutting down", "The service is stopping or has stopped; nothing was changed. Send it again after Retry-After."},
+	}
+}
+
+// Kind returns what the slug stands for; a slug that is not in the table is an
+// internal error.
+func (s Slug) Kind() Kind {
+	internal := Kind{}
+	for _, k := range Kinds() {
+		switch k.Slug {
+		case s:
+			return k
+		case Internal:
+			internal = k
+		}
+	}
+	return internal
+}

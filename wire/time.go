@@ -1,0 +1,60 @@
+package wire
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// timeLayout is how times are written. The zone is always UTC.
+const timeLayout = "2006-01-02T15:04:05.000-07:00"
+
+// AppendTime appends a time as a JSON string, cut to milliseconds; the zero time
+// as null.
+func AppendTime(dst []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(dst, "null"...)
+	}
+	dst = append(dst, '"')
+	dst = t.UTC().AppendFormat(dst, timeLayout)
+	return append(dst, '"')
+}
+
+// Time is a time as it travels. The zero Time is null.
+type Time struct{ time.Time }
+
+// MarshalJSON implements json.Marshaler.
+func (t Time) MarshalJSON() ([]byte, error) {
+	return AppendTime(make([]byte, 0, len(timeLayout)+2), t.Time), nil
+}
+
+// UnmarshalJSON implements json.Unmarshaler. It takes what the Spring system and
+// its relatives write: offsets with and without a colon, Z, epoch milliseconds,
+// and null.
+func (t *Time) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		*t = Time{}
+		return nil
+	}
+	if len(b) > 2 && b[0] == '"' && b[len(b)-1] == '"' {
+		return t.parse(string(b[1 : len(b)-1]))
+	}
+	ms, err := strconv.ParseInt(string(b), 10, 64)
+	if err != nil {
+		return fmt.Errorf("%s is neither a time nor milliseconds since 1970", b)
+	}
+	t.Time = time.UnixMilli(ms).UTC()
+	return nil
+}
+
+func (t *Time) parse(s string) error {
+	parsed, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		parsed, err = time.Parse("2006-01-02T15:04:05.999999999-0700", s)
+	}
+	if err != nil {
+		return fmt.Errorf("%q is not a time like 2022-11-26T15:45:31.123+00:00", s)
+	}
+	t.Time = parsed.UTC()
+	return nil
+}
