@@ -1,0 +1,151 @@
+// Package client calls the HTTP API through the gateway.
+//
+// It guarantees that
+//
+//   - every answer that is not a success comes back as an [*Error] with the
+//     problem in it, so that callers decide on the slug,
+//   - a body is read to its end, so that connections are used again,
+//   - nothing is retried behind the caller's back. To retry safely, send the same
+//     call with the same idempotency key until it is answered.
+//
+// A Client is safe for concurrent use:
+//
+//	c := client.New("http://127.0.0.1:9000", &http.Client{Transport: client.Transport(64)})
+//	ada, _, err := c.CreateUser(ctx, "Ada", "Lovelace", "")
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"ensemble/wire"
+)
+
+// maxAnswer bounds what is read of an answer that is not a success.
+const maxAnswer = 1 << 20
+
+// Client calls one gateway.
+type Client struct {
+	base string
+	http *http.Client
+}
+
+// New returns a client of the gateway at a base address such as
+// http://127.0.0.1:9000. A nil hc means http.DefaultClient.
+func New(baseURL string, hc *http.Client) *Client {
+	if hc == nil {
+		hc = http.DefaultClient
+	}
+	return &Client{base: strings.TrimRight(baseURL, "/"), http: hc}
+}
+
+// Transport returns a transport that keeps so many connections to one gateway
+// open. The default of net/http keeps two, and opens a new one for most requests
+// of a busy client.
+func Transport(connections int) *http.Transport {
+	return &http.Transport{
+		MaxIdleConns:        connections,
+		MaxIdleConnsPerHost: connections,
+		MaxConnsPerHost:     connections,
+		IdleConnTimeout:     time.Minute,
+		DisableCompression:  true,
+	}
+}
+
+// Answer is what is known of a successful answer besides its body.
+type Answer struct {
+	Status        int
+	Created       bool   // the command made something new
+	Replayed      bool   // the same answer as to an earlier request with the key
+	EventPosition string // "user:18@3f2a91c0"; "" for reads
+	Location      string
+	ETag          string
+}
+
+// Error is an answer that is not a success.
+type Error struct {
+	Problem    wire.Problem  // all but Status may be empty when something else answered
+	RetryAfter time.Duration // 0: the answer did not say
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	return fmt.Sprintf("%d %s: %s (request %s)",
+		e.Problem.Status, e.Slug(), e.Problem.Detail, e.Problem.RequestID)
+}
+
+// Slug returns the kind of the problem, "" if it has none.
+func (e *Error) Slug() wire.Slug { return wire.Slug(strings.TrimPrefix(e.Problem.Type, "/problems/")) }
+
+// call is one request.
+type call struct {
+	method, path string
+	key          string // idempotency key
+	body         []byte // JSON
+}
+
+// do sends a call and reads its answer into out, unless out is nil.
+func (c *Client) do(ctx context.Context, call call, out any) (Answer, error) {
+	req, err := http.NewRequestWithContext(ctx, call.method, c.base+call.path, bytes.NewReader(call.body))
+	if err != nil {
+		return Answer{}, fmt.Errorf("%s %s: %w", call.method, call.path, err)
+	}
+	if call.body != nil {
+		req.Header["Content-Type"] = []string{"application/json"}
+	}
+	if call.key != "" {
+		req.Header["Idempotency-Key"] = []string{call.key}
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return Answer{}, fmt.Errorf("%s %s: %w", call.method, call.path, err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // only read
+	if resp.StatusCode >= http.StatusMultipleChoices {
+		return Answer{}, fmt.Errorf("%s %s: %w", call.method, call.path, problemOf(resp))
+	}
+	if err := decode(resp.Body, out); err != nil {
+		return Answer{}, fmt.Errorf("%s %s: read the answer: %w", call.method, call.path, err)
+	}
+	return answerOf(resp), nil
+}
+
+// decode reads a whole body. What is cut short is an error.
+func decode(body io.Reader, out any) error {
+	data, err := io.ReadAll(body)
+	if err != nil || out == nil {
+		return err
+	}
+	return json.Unmarshal(data, out)
+}
+
+func answerOf(resp *http.Response) Answer {
+	return Answer{
+		Status:        resp.StatusCode,
+		Created:       resp.StatusCode == http.StatusCreated,
+		Replayed:      resp.Header.Get("Idempotency-Replayed") == "true",
+		EventPosition: resp.Header.Get("Event-Position"),
+		Location:      resp.Header.Get("Location"),
+		ETag:          resp.Header.Get("ETag"),
+	}
+}
+
+func problemOf(resp *http.Response) error {
+	e := new(Error)
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil || json.Unmarshal(body, &e.Problem) != nil {
+		e.Problem = wire.Problem{Detail: string(body[:min(len(body), 200)])}
+	}
+	e.Problem.Status = resp.StatusCode
+	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
+		e.RetryAfter = time.Duration(seconds) * time.Second
+	}
+	return e
+}

@@ -1,0 +1,36 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"ensemble/wire"
+)
+
+// Health returns the health of a service ("user", "friend", "recommendation"), or
+// of the gateway (""). Being DOWN is an answer, not an error.
+func (c *Client) Health(ctx context.Context, service string) (wire.Health, error) {
+	path := "/actuator/health"
+	if service != "" {
+		path = "/" + service + path
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
+	if err != nil {
+		return wire.Health{}, fmt.Errorf("GET %s: %w", path, err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return wire.Health{}, fmt.Errorf("GET %s: %w", path, err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // only read
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusServiceUnavailable {
+		return wire.Health{}, fmt.Errorf("GET %s: %w", path, problemOf(resp))
+	}
+	var health wire.Health
+	if err := json.NewDecoder(resp.Body).Decode(&health); err != nil {
+		return wire.Health{}, fmt.Errorf("GET %s: read the answer: %w", path, err)
+	}
+	return health, nil
+}

@@ -1,0 +1,58 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"ensemble/wire"
+)
+
+// names is the body of a command about a person.
+type names struct {
+	FirstName string `json:"firstName"`
+	LastName  string `json:"lastName"`
+}
+
+// CreateUser makes a person. With a key it makes one person however often it is
+// sent; "" sends none.
+func (c *Client) CreateUser(ctx context.Context, firstName, lastName, key string) (wire.User, Answer, error) {
+	return c.sendUser(ctx, call{method: http.MethodPost, path: "/user/v1/users", key: key}, firstName, lastName)
+}
+
+// Rename gives a person another name.
+func (c *Client) Rename(ctx context.Context, id int64, firstName, lastName string) (wire.User, Answer, error) {
+	return c.sendUser(ctx, call{method: http.MethodPut, path: userPath(id)}, firstName, lastName)
+}
+
+func (c *Client) sendUser(ctx context.Context, call call, firstName, lastName string) (u wire.User, a Answer, err error) {
+	if call.body, err = json.Marshal(names{firstName, lastName}); err != nil {
+		return wire.User{}, Answer{}, fmt.Errorf("%s %s: %w", call.method, call.path, err)
+	}
+	a, err = c.do(ctx, call, &u)
+	return u, a, err
+}
+
+// User returns a person.
+func (c *Client) User(ctx context.Context, id int64) (u wire.User, a Answer, err error) {
+	a, err = c.do(ctx, call{method: http.MethodGet, path: userPath(id)}, &u)
+	return u, a, err
+}
+
+// Users returns people by id, up to limit; 0 means as many as the service gives.
+func (c *Client) Users(ctx context.Context, limit int) (users []wire.User, err error) {
+	_, err = c.do(ctx, call{method: http.MethodGet, path: "/user/v1/users" + limitQuery(limit)}, &users)
+	return users, err
+}
+
+func userPath(id int64) string { return "/user/v1/users/" + strconv.FormatInt(id, 10) }
+
+// limitQuery returns the query option limit, "" for 0.
+func limitQuery(limit int) string {
+	if limit == 0 {
+		return ""
+	}
+	return "?limit=" + strconv.Itoa(limit)
+}
