@@ -43,8 +43,7 @@ func (r *request) readBody() ([]byte, error) {
 }
 
 func bodyFailure(err error) error {
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return failure{slug: wire.BodyTooLarge}
 	}
 	return failure{slug: wire.IncompleteBody}

@@ -107,7 +107,7 @@ func (a *friendAPI) removeFriend(r *request) error {
 
 // list answers with a person's friendships. Nobody has none.
 func (a *friendAPI) list(r *request) error {
-	id, err := r.pathID(0)
+	id, err := r.pathID()
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (a *friendAPI) list(r *request) error {
 
 // byRow answers with one friendship, seen from who began it.
 func (a *friendAPI) byRow(r *request) error {
-	row, err := r.pathID(0)
+	row, err := r.pathID()
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func (a *recommendationAPI) routes() []route {
 
 // recommend answers with the people whom somebody might befriend, best first.
 func (a *recommendationAPI) recommend(r *request) error {
-	id, err := r.pathID(0)
+	id, err := r.pathID()
 	if err != nil {
 		return err
 	}

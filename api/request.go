@@ -14,15 +14,15 @@ import (
 // reused, so nothing may keep it.
 type request struct {
 	*http.Request
-	w      http.ResponseWriter
-	route  *route
-	params [maxParams]string // values of the pattern's parameters, in its order
-	path   string            // as this service saw it, escaped
-	prefix string            // what the gateway cut off
-	id     string            // X-Request-Id
-	status int               // of the answer; 0 while nothing is sent
-	in     []byte            // the body
-	out    []byte            // what is being answered
+	w         http.ResponseWriter
+	route     *route
+	pathParam string // value of the pattern's parameter
+	path      string // as this service saw it, escaped
+	prefix    string // what the gateway cut off
+	id        string // X-Request-Id
+	status    int    // of the answer; 0 while nothing is sent
+	in        []byte // the body
+	out       []byte // what is being answered
 }
 
 // keepBuffer is the size up to which buffers are reused.
@@ -31,7 +31,7 @@ const keepBuffer = 64 << 10
 func (r *request) begin(route *route, w http.ResponseWriter, h *http.Request) {
 	r.Request, r.w, r.route, r.status = h, w, route, 0
 	r.path = h.URL.EscapedPath()
-	match(route.pattern, r.path, &r.params)
+	r.pathParam, _ = match(route.pattern, r.path)
 	r.prefix = forwardedPrefix(h.Header)
 	r.id = requestID(h.Header)
 	r.in, r.out = r.in[:0], r.out[:0]
@@ -69,9 +69,9 @@ func (r *request) replyEmpty(status int) error {
 	return nil
 }
 
-// pathID returns the route's parameter number i as an id.
-func (r *request) pathID(i int) (int64, error) {
-	id, ok := wire.ParseID(r.params[i])
+// pathID returns the id in the path.
+func (r *request) pathID() (int64, error) {
+	id, ok := wire.ParseID(r.pathParam)
 	if !ok {
 		return 0, failure{slug: wire.InvalidID}
 	}
@@ -124,7 +124,7 @@ func (r *request) queryID(name string) (int64, error) {
 
 // pair returns the two people of a route like /users/{id}/…?friendId=N.
 func (r *request) pair() (id, friendID int64, err error) {
-	if id, err = r.pathID(0); err != nil {
+	if id, err = r.pathID(); err != nil {
 		return 0, 0, err
 	}
 	friendID, err = r.queryID("friendId")

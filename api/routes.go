@@ -9,13 +9,10 @@ import (
 	"ensemble/wire"
 )
 
-// maxParams is how many parameters a pattern may have.
-const maxParams = 2
-
 // route is one line of a service's table: what is asked how, and who answers.
 type route struct {
 	method  string
-	pattern string // segments in braces are parameters
+	pattern string // one segment in braces may be a parameter
 	name    string // of the operation
 	serve   func(*request) error
 }
@@ -25,9 +22,11 @@ func (s *Service) find(method, path string) int {
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
-	var params [maxParams]string
 	for i := range s.routes {
-		if s.routes[i].method == method && match(s.routes[i].pattern, path, &params) {
+		if s.routes[i].method != method {
+			continue
+		}
+		if _, ok := match(s.routes[i].pattern, path); ok {
 			return i
 		}
 	}
@@ -51,9 +50,8 @@ func (s *Service) unmatched(r *request) error {
 // allowed lists the methods that work on a path, "" if none does.
 func (s *Service) allowed(path string) string {
 	var methods []string
-	var ignored [maxParams]string
 	for i := range s.routes {
-		if !match(s.routes[i].pattern, path, &ignored) {
+		if _, ok := match(s.routes[i].pattern, path); !ok {
 			continue
 		}
 		methods = append(methods, s.routes[i].method, http.MethodOptions)
@@ -65,27 +63,26 @@ func (s *Service) allowed(path string) string {
 	return strings.Join(slices.Compact(methods), ", ")
 }
 
-// match compares an escaped path with a pattern, segment by segment, and fills in
-// the parameters. One trailing slash is ignored.
-func match(pattern, path string, params *[maxParams]string) bool {
+// match compares an escaped path with a pattern, segment by segment, and returns
+// the parameter. One trailing slash is ignored.
+func match(pattern, path string) (param string, ok bool) {
 	if len(path) > 1 {
 		path = strings.TrimSuffix(path, "/")
 	}
-	for n := 0; ; {
+	for {
 		var want, have string
 		want, pattern = segment(pattern)
 		have, path = segment(path)
 		switch {
 		case want == "" || have == "":
-			return want == have && pattern == path
+			return param, want == have && pattern == path
 		case strings.IndexByte(have, '%') >= 0:
 			have = unescapeSegment(have)
 		}
 		if want[0] == '{' {
-			params[n] = have
-			n++
+			param = have
 		} else if want != have {
-			return false
+			return "", false
 		}
 	}
 }

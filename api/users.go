@@ -98,7 +98,7 @@ func (a *userAPI) alive(ctx context.Context, id int64) error {
 // rename gives a person another name. It checks in the documented order: whether
 // the person is there, then the body, then whether the body means that person.
 func (a *userAPI) rename(r *request) error {
-	id, err := r.pathID(0)
+	id, err := r.pathID()
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func (a *userAPI) rename(r *request) error {
 
 // byID answers with one person.
 func (a *userAPI) byID(r *request) error {
-	id, err := r.pathID(0)
+	id, err := r.pathID()
 	if err != nil {
 		return err
 	}

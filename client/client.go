@@ -2,7 +2,7 @@
 //
 // It guarantees that
 //
-//   - every answer that is not a success comes back as an [*Error] with the
+//   - every answer that is not a success comes back as an [*ProblemError] with the
 //     problem in it, so that callers decide on the slug,
 //   - a body is read to its end, so that connections are used again,
 //   - nothing is retried behind the caller's back. To retry safely, send the same
@@ -69,20 +69,22 @@ type Answer struct {
 	ETag          string
 }
 
-// Error is an answer that is not a success.
-type Error struct {
+// ProblemError is an answer that is not a success.
+type ProblemError struct {
 	Problem    wire.Problem  // all but Status may be empty when something else answered
 	RetryAfter time.Duration // 0: the answer did not say
 }
 
 // Error implements error.
-func (e *Error) Error() string {
+func (e *ProblemError) Error() string {
 	return fmt.Sprintf("%d %s: %s (request %s)",
 		e.Problem.Status, e.Slug(), e.Problem.Detail, e.Problem.RequestID)
 }
 
 // Slug returns the kind of the problem, "" if it has none.
-func (e *Error) Slug() wire.Slug { return wire.Slug(strings.TrimPrefix(e.Problem.Type, "/problems/")) }
+func (e *ProblemError) Slug() wire.Slug {
+	return wire.Slug(strings.TrimPrefix(e.Problem.Type, "/problems/"))
+}
 
 // call is one request.
 type call struct {
@@ -138,7 +140,7 @@ func answerOf(resp *http.Response) Answer {
 }
 
 func problemOf(resp *http.Response) error {
-	e := new(Error)
+	e := new(ProblemError)
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil || json.Unmarshal(body, &e.Problem) != nil {
 		e.Problem = wire.Problem{Detail: string(body[:min(len(body), 200)])}

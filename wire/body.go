@@ -151,10 +151,10 @@ func (d *userDecoder) text(pointer string) (string, error) {
 	if err != nil {
 		return "", d.syntax(err)
 	}
-	text, err := jsontext.AppendUnquote(nil, raw)
-	if err != nil {
+	text, invalid := jsontext.AppendUnquote(nil, raw)
+	if invalid != nil {
 		d.fault(pointer, `must not contain a lone surrogate (half of a \u pair)`)
-		return "", nil
+		text = nil
 	}
 	return string(text), nil
 }

@@ -1,5 +1,7 @@
 package wire
 
+import "slices"
+
 // Slug names a kind of problem. It is the last part of a problem's type and
 // never changes once released.
 type Slug string
@@ -77,14 +79,10 @@ func Kinds() []Kind {
 // Kind returns what the slug stands for; a slug that is not in the table is an
 // internal error.
 func (s Slug) Kind() Kind {
-	internal := Kind{}
-	for _, k := range Kinds() {
-		switch k.Slug {
-		case s:
-			return k
-		case Internal:
-			internal = k
-		}
+	kinds := Kinds()
+	i := slices.IndexFunc(kinds, func(k Kind) bool { return k.Slug == s })
+	if i < 0 {
+		return Internal.Kind()
 	}
-	return internal
+	return kinds[i]
 }
