@@ -78,8 +78,7 @@ func (h *Handler[S, C, E]) Handle(
 			return Outcome[S]{}, err
 		}
 		outcome, err := h.try(ctx, stream, current, command, key)
-		var conflict *eventstore.ConflictError
-		if !errors.As(err, &conflict) {
+		if _, conflict := errors.AsType[*eventstore.ConflictError](err); !conflict {
 			return outcome, err
 		}
 		if current, err = h.catchUp(ctx, stream, current); err != nil {

@@ -73,11 +73,11 @@ func (s *Store) commitLoop() {
 	var held *request // did not fit into the last batch
 	for {
 		first := held
-		held = nil
 		if first == nil {
-			if first = s.next(); first == nil {
-				return
-			}
+			first = s.next()
+		}
+		if first == nil {
+			return
 		}
 		var batch []*request
 		batch, held = s.gather(first)

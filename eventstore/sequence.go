@@ -61,7 +61,7 @@ func (q *Sequencer) write(w *Write, events *[]Event) (Result, error) {
 	}
 	stream, numbers, highest, err := q.name(w)
 	if err != nil {
-		return Result{Err: err}, nil
+		return Result{Err: err}, nil //nolint:nilerr // it refuses this write, not the batch
 	}
 	version, err := q.version(stream)
 	if err != nil {

@@ -63,7 +63,7 @@ func Open(ctx context.Context, driver Driver, opts Options) (*Store, error) {
 		signal: make(chan struct{}),
 	}
 	s.head.Store(int64(head.Position))
-	go s.commitLoop()
+	go s.commitLoop() //nolint:contextcheck // it outlives the opening, until Close
 	return s, nil
 }
 

@@ -161,7 +161,7 @@ func (g *Graph) number(id int64) (uint32, error) {
 	if len(g.people) >= MaxPeople {
 		return 0, ErrFull
 	}
-	n := uint32(len(g.people)) //nolint:gosec // below MaxPeople
+	n := uint32(len(g.people))
 	g.numbers[id] = n
 	g.people = append(g.people, person{id: id})
 	g.counts[unknown]++

@@ -30,9 +30,9 @@ func (g *Graph) WriteSnapshot(w io.Writer, meta []byte) error {
 	defer g.mu.RUnlock()
 	s := &snapshotWriter{w: bufio.NewWriterSize(w, 1<<16)}
 	s.write([]byte(snapshotMagic))
-	s.word(uint32(len(meta))) //nolint:gosec // checked above
+	s.word(uint32(len(meta)))
 	s.write(meta)
-	s.word(uint32(len(g.people))) //nolint:gosec // at most MaxPeople
+	s.word(uint32(len(g.people)))
 	for i := range g.people {
 		s.person(&g.people[i])
 	}
@@ -96,10 +96,10 @@ func (s *snapshotWriter) word(n uint32) {
 }
 
 func (s *snapshotWriter) person(p *person) {
-	binary.LittleEndian.PutUint64(s.scratch[:], uint64(p.id)) //nolint:gosec // ids are positive
+	binary.LittleEndian.PutUint64(s.scratch[:], uint64(p.id))
 	s.write(s.scratch[:])
 	s.word(uint32(p.presence))
-	s.word(uint32(len(p.friends))) //nolint:gosec // at most MaxPeople
+	s.word(uint32(len(p.friends)))
 	for _, e := range p.friends {
 		s.word(uint32(e))
 	}
@@ -133,8 +133,8 @@ func (s *snapshotReader) word() uint32 { return binary.LittleEndian.Uint32(s.rea
 // person reads one person into the graph. A forged length allocates only as much
 // as there is to read.
 func (s *snapshotReader) person(g *Graph, people uint32) {
-	id := int64(binary.LittleEndian.Uint64(s.read(8))) //nolint:gosec // checked by number
-	p, n := presence(s.word()), s.word()               //nolint:gosec // checked below
+	id := int64(binary.LittleEndian.Uint64(s.read(8)))
+	p, n := presence(s.word()), s.word()
 	if s.err != nil {
 		return
 	}
@@ -157,7 +157,7 @@ func (g *Graph) check() error {
 	seen := make(map[[2]uint32]entry, g.halves)
 	for n := range g.people {
 		for _, e := range g.people[n].friends {
-			pair := [2]uint32{uint32(n), e.number()} //nolint:gosec // at most MaxPeople
+			pair := [2]uint32{uint32(n), e.number()}
 			if _, twice := seen[pair]; twice || int(e.number()) >= len(g.people) || int(e.number()) == n || e&bothWays == 0 {
 				return fmt.Errorf("person %d has a connection that makes no sense", g.people[n].id)
 			}

@@ -65,7 +65,7 @@ func New(opts Options) *Log {
 		keys:    map[[16]byte]eventstore.Outcome{},
 		tables:  map[string]*table{},
 	}
-	rand.Read(l.lineage[0].UUID[:]) //nolint:errcheck // it never fails, since Go 1.24
+	_, _ = rand.Read(l.lineage[0].UUID[:]) // it never fails, since Go 1.24
 	for _, v := range opts.Views {
 		for _, def := range v.Tables() {
 			l.tables[def.Name] = newTable(def)

@@ -57,7 +57,7 @@ func command(n int64, rnd *rand.Rand, key bool) eventstore.Write {
 	if key {
 		w.Key = &eventstore.Key{}
 		for i := range w.Key.Hash {
-			w.Key.Hash[i] = byte(rnd.Uint32()) //nolint:gosec // bits
+			w.Key.Hash[i] = byte(rnd.Uint32())
 		}
 	}
 	return w
@@ -99,7 +99,7 @@ func BenchmarkAppend(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer log.Close() //nolint:errcheck // a benchmark's folder
+			defer log.Close()
 			var mu sync.Mutex
 			appendAll(b, clients, func(rnd *rand.Rand, n int64) error {
 				w := command(n, rnd, true)

@@ -14,7 +14,7 @@ import (
 )
 
 // Commit implements [eventstore.Driver].
-func (l *Log) Commit(ctx context.Context, batch []eventstore.Write) ([]eventstore.Result, error) {
+func (l *Log) Commit(_ context.Context, batch []eventstore.Write) ([]eventstore.Result, error) {
 	switch {
 	case l.opts.ReadOnly:
 		return nil, fmt.Errorf("%w: %s was opened read-only", eventstore.ErrClosed, l.path)

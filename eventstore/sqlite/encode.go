@@ -50,7 +50,7 @@ func (e *encoder) checksum(r *record) uint32 {
 	for _, n := range [...]int64{
 		int64(ev.Position), int64(ev.Version), int64(r.previous), ev.Number, ev.Time.UnixMicro(),
 	} {
-		b = binary.LittleEndian.AppendUint64(b, uint64(n)) //nolint:gosec // the bits are what counts
+		b = binary.LittleEndian.AppendUint64(b, uint64(n))
 	}
 	b = appendField(b, r.stream)
 	b = appendField(b, ev.Type)
@@ -70,7 +70,7 @@ func (e *encoder) checksum(r *record) uint32 {
 func (e *encoder) chain(previous [32]byte, first eventstore.Position) [32]byte {
 	var b [72]byte
 	copy(b[:32], previous[:])
-	binary.LittleEndian.PutUint64(b[32:], uint64(first)) //nolint:gosec // positions are not negative
+	binary.LittleEndian.PutUint64(b[32:], uint64(first))
 	e.batch.Sum(b[:40])
 	e.batch.Reset()
 	return sha256.Sum256(b[:])
@@ -110,7 +110,7 @@ func decode(s *sqlite.Stmt, r *record) error {
 		},
 		stream:   stream,
 		previous: eventstore.Position(s.ColumnInt64(3)),
-		crc:      uint32(s.ColumnInt64(7)), //nolint:gosec // cut on purpose: a wrong value fails the comparison
+		crc:      uint32(s.ColumnInt64(7)),
 		meta:     s.ColumnText(9),
 	}
 	if !s.ColumnIsNull(10) {

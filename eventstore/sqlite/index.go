@@ -33,7 +33,7 @@ const (
 )
 
 func newTail(p eventstore.Position, v eventstore.Version) tail {
-	return tail(uint64(p)<<versionBits | uint64(v)) //nolint:gosec // both checked by fits
+	return tail(uint64(p)<<versionBits | uint64(v))
 }
 
 // fits says whether a tail can hold the numbers.
@@ -42,16 +42,16 @@ func fits(p eventstore.Position, v eventstore.Version) bool {
 }
 
 func (t tail) position() eventstore.Position {
-	return eventstore.Position(t >> versionBits) //nolint:gosec // 40 bits
+	return eventstore.Position(t >> versionBits)
 }
 
 func (t tail) version() eventstore.Version {
-	return eventstore.Version(t & maxVersion) //nolint:gosec // 24 bits
+	return eventstore.Version(t & maxVersion)
 }
 
 func newIndex(o Options) *index {
 	return &index{
-		seed:     rand.Uint64(),
+		seed:     rand.Uint64(), //nolint:gosec // collisions cost time, never correctness
 		mask:     ^uint64(0) >> (64 - o.hashBits),
 		streams:  map[uint64]tail{},
 		overflow: map[string]tail{},

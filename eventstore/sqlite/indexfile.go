@@ -60,7 +60,7 @@ func (f *indexFile) encode(w *checkedWriter) {
 	w.bytes(f.uuid[:])
 	w.bytes(f.chain[:])
 	for _, n := range [...]uint64{
-		uint64(f.position), uint64(f.outcome), x.seed, x.mask, //nolint:gosec // not negative
+		uint64(f.position), uint64(f.outcome), x.seed, x.mask,
 		uint64(len(x.streams)), uint64(len(x.overflow)), uint64(len(x.numbers)), uint64(len(x.keys.order) - x.keys.first),
 	} {
 		w.word(n)
@@ -75,12 +75,12 @@ func (f *indexFile) encode(w *checkedWriter) {
 	}
 	for name, n := range x.numbers {
 		w.text(name)
-		w.word(uint64(n)) //nolint:gosec // not negative
+		w.word(uint64(n))
 	}
 	for _, e := range x.keys.order[x.keys.first:] {
 		w.word(e.hash)
-		w.word(uint64(e.ref))  //nolint:gosec // the bits are what counts
-		w.word(uint64(e.time)) //nolint:gosec // the bits are what counts
+		w.word(uint64(e.ref))
+		w.word(uint64(e.time))
 	}
 }
 
@@ -126,8 +126,8 @@ func (f *indexFile) decode(r *checkedReader) {
 	x := f.index
 	r.bytes(f.uuid[:])
 	r.bytes(f.chain[:])
-	f.position = eventstore.Position(r.word()) //nolint:gosec // checked against the log
-	f.outcome = int64(r.word())                //nolint:gosec // only a lower bound
+	f.position = eventstore.Position(r.word())
+	f.outcome = int64(r.word())
 	x.seed = r.word()
 	if mask := r.word(); mask != x.mask && r.err == nil {
 		r.err = errors.New("other hashes")
@@ -146,10 +146,10 @@ func (f *indexFile) decode(r *checkedReader) {
 	}
 	for ; numbers > 0 && r.err == nil; numbers-- {
 		name := r.text()
-		x.numbers[name] = int64(r.word()) //nolint:gosec // not negative
+		x.numbers[name] = int64(r.word())
 	}
 	for ; keys > 0 && r.err == nil; keys-- {
-		e := keyEntry{hash: r.word(), ref: ref(r.word()), time: int64(r.word())} //nolint:gosec // the bits
+		e := keyEntry{hash: r.word(), ref: ref(r.word()), time: int64(r.word())}
 		x.keys.restore(e)
 	}
 }

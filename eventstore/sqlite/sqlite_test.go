@@ -123,7 +123,7 @@ func (w *world) sql(script string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	defer conn.Close() //nolint:errcheck // a test
+	defer conn.Close()
 	if err := sqlitex.ExecuteScript(conn, script, nil); err != nil {
 		w.t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestAReaderMayLookWhileAnotherProcessWrites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer reader.Close() //nolint:errcheck // only read
+	defer reader.Close()
 	w.commit(2)
 	events, err := reader.ReadAll(t.Context(), 0, 100)
 	if err != nil || len(events) != 5 {

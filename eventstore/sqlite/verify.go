@@ -51,13 +51,8 @@ type verification struct {
 	until    eventstore.Position
 	position eventstore.Position // of the last event that is as it should be
 	commits  int
+	chain    [32]byte // hash of the last commit that was walked
 	last     record
-}
-
-// link is one row of commits.
-type link struct {
-	first eventstore.Position
-	hash  [32]byte
 }
 
 // errDone ends a walk that has seen enough.
@@ -65,44 +60,32 @@ var errDone = errors.New("done")
 
 // run checks everything from a commit on, which must begin at first.
 func (v *verification) run(conn *sqlite.Conn, first eventstore.Position, each func(eventstore.Position) error) error {
-	links, err := conn.Prepare("SELECT first, hash FROM commits WHERE first >= ? ORDER BY first")
+	links, err := openLinks(conn, first)
 	if err != nil {
 		return err
 	}
-	defer links.Reset() //nolint:errcheck // its errors were returned by Step
-	links.BindInt64(1, int64(first))
-	previous, err := v.before(conn, first)
-	if err != nil {
-		return err
-	}
-	current, more, err := nextLink(links)
-	if err != nil || !more {
+	defer links.close()
+	if v.chain, err = v.before(conn, first); err != nil {
 		return err
 	}
 	v.position = first - 1
-	events := "SELECT " + columns + " FROM events WHERE position >= ? ORDER BY position"
-	next, more, err := nextLink(links)
-	if err != nil {
-		return err
-	}
+	const events = "SELECT " + columns + " FROM events WHERE position >= ? ORDER BY position"
 	err = query(conn, events, func(s *sqlite.Stmt) error {
-		var r record
-		if err := v.event(s, &r); err != nil {
+		if err := v.event(s); err != nil {
 			return err
 		}
-		if more && next.first == r.event.Position+1 || !more && r.event.Position == v.end() {
-			if err := v.commit(&previous, current); err != nil {
+		if links.endAt(v.position, v.end()) {
+			if err := v.commit(links.current); err != nil {
 				return err
 			}
-			if v.until > 0 && r.event.Position >= v.until {
-				return errDone
-			}
-			current = next
-			if next, more, err = nextLink(links); err != nil {
+			if err := links.next(); err != nil {
 				return err
 			}
 		}
-		return each(r.event.Position)
+		if v.until > 0 && v.position >= v.until {
+			return errDone
+		}
+		return each(v.position)
 	}, int64(first))
 	if errors.Is(err, errDone) {
 		return nil
@@ -129,20 +112,20 @@ func (v *verification) before(conn *sqlite.Conn, first eventstore.Position) (has
 }
 
 // commit checks the hash of the commit that has just been walked.
-func (v *verification) commit(previous *[32]byte, c link) error {
-	sum := v.encoder.chain(*previous, c.first)
-	if sum != c.hash {
+func (v *verification) commit(c link) error {
+	v.chain = v.encoder.chain(v.chain, c.first)
+	if v.chain != c.hash {
 		return v.log.damage(c.first, "the commit that begins here does not fit into the chain")
 	}
-	*previous = sum
 	v.commits++
 	return nil
 }
 
 // event checks the current row.
-func (v *verification) event(s *sqlite.Stmt, r *record) error {
+func (v *verification) event(s *sqlite.Stmt) error {
 	at := v.position + 1
-	if err := v.log.decodeChecked(s, r, &v.encoder); err != nil {
+	var r record
+	if err := v.log.decodeChecked(s, &r, &v.encoder); err != nil {
 		return err
 	}
 	if r.event.Position != at {
@@ -151,10 +134,10 @@ func (v *verification) event(s *sqlite.Stmt, r *record) error {
 	if r.event.Time.Before(v.last.event.Time) {
 		return v.log.damage(at, "its time is before that of the event before it")
 	}
-	if err := v.version(r); err != nil {
+	if err := v.version(&r); err != nil {
 		return err
 	}
-	v.position, v.last = at, *r
+	v.position, v.last = at, r
 	return nil
 }
 
@@ -169,14 +152,4 @@ func (v *verification) version(r *record) error {
 	}
 	v.streams[r.stream] = newTail(r.event.Position, r.event.Version)
 	return nil
-}
-
-func nextLink(s *sqlite.Stmt) (l link, more bool, err error) {
-	more, err = s.Step()
-	if err != nil || !more {
-		return l, more, err
-	}
-	l.first = eventstore.Position(s.ColumnInt64(0))
-	s.ColumnBytes(1, l.hash[:])
-	return l, true, nil
 }
