@@ -62,8 +62,8 @@ func (s *Service) with(routes []route) *Service {
 }
 
 func (s *Service) measured(route *route) http.Handler {
-	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { //nolint:contextcheck // the request has it
-		s.handle(route, w, r)
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.handle(route, w, r) //nolint:contextcheck // the request has it
 	})
 	if s.config.Metrics == nil {
 		return handler

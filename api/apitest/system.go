@@ -1,0 +1,183 @@
+// Package apitest runs the three services and the gateway in memory, for tests of
+// everything that talks HTTP.
+package apitest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"ensemble/api"
+	"ensemble/edge"
+	"ensemble/eventstore"
+	"ensemble/eventstore/memory"
+	"ensemble/friend"
+	"ensemble/internal/keyring"
+	"ensemble/internal/telemetry"
+	"ensemble/projection"
+	"ensemble/readmodel"
+	"ensemble/recommendation"
+	recommendations "ensemble/recommendation/memory"
+	"ensemble/user"
+)
+
+// System is everything that 'ensemble up' runs, on logs in memory. Its test ends
+// it.
+type System struct {
+	UserLog, FriendLog           *eventstore.Store
+	Keys                         user.Keys
+	User, Friend, Recommendation *api.Service
+	Gateway                      http.Handler
+	Health                       *telemetry.Health // of the service of people
+
+	users, friends *projection.Runner
+}
+
+// Options changes a System. The zero value is one as people run it.
+type Options struct {
+	// UserLog and FriendLog wrap the drivers, for instance to make them fail.
+	UserLog, FriendLog func(eventstore.Driver) eventstore.Driver
+	// Queue is how many commands may wait for each log; 0 means the default.
+	Queue int
+	// Direction is which friendships a list holds by default.
+	Direction readmodel.Direction
+	// Metrics measures the requests. Nil: nothing is measured.
+	Metrics *telemetry.Metrics
+}
+
+// Start starts a system.
+func Start(t testing.TB, o Options) *System {
+	t.Helper()
+	keys, err := keyring.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { fatal(t, keys.Close()) })
+	s := &System{Keys: keys, Health: new(telemetry.Health)}
+	s.UserLog = openLog(t, o.Queue, o.UserLog, readmodel.UsersView(keys))
+	s.FriendLog = openLog(t, o.Queue, o.FriendLog, readmodel.FriendView())
+	s.serve(t, o)
+	return s
+}
+
+func openLog(
+	t testing.TB, queue int, wrap func(eventstore.Driver) eventstore.Driver, view eventstore.View,
+) *eventstore.Store {
+	t.Helper()
+	var driver eventstore.Driver = memory.New(memory.Options{Views: []eventstore.View{view}})
+	if wrap != nil {
+		driver = wrap(driver)
+	}
+	store, err := eventstore.Open(t.Context(), driver, eventstore.Options{Queue: queue, Log: Quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() }) // some tests break it
+	return store
+}
+
+// serve builds the services on the logs.
+func (s *System) serve(t testing.TB, o Options) {
+	t.Helper()
+	config := func(name string) api.Config {
+		return api.Config{Name: name, Version: "test", Metrics: o.Metrics, Log: Quiet()}
+	}
+	users := readmodel.NewUsers(s.UserLog)
+	c := config("user-service")
+	c.Health = s.Health
+	var err error
+	s.User, err = api.NewUser(t.Context(), api.UserConfig{
+		Config: c, Store: s.UserLog, Commands: user.NewService(s.UserLog, s.Keys), Users: users,
+	})
+	fatal(t, err)
+	s.Friend, err = api.NewFriend(t.Context(), api.FriendConfig{
+		Config: config("friend-service"), Store: s.FriendLog, Commands: friend.NewService(s.FriendLog, users),
+		Friends: readmodel.NewFriends(s.FriendLog), Direction: o.Direction,
+	})
+	fatal(t, err)
+	service := recommendation.New(recommendations.New(), s.Keys)
+	s.Recommendation = api.NewRecommendation(api.RecommendationConfig{
+		Config: config("recommendation-service"), Recommendations: service,
+	})
+	s.users = projection.New("users", s.UserLog.Subscribe, service.Users(), 0)
+	s.friends = projection.New("friends", s.FriendLog.Subscribe, service.Friends(), 0)
+	s.follow(t)
+	s.Gateway = edge.New(edge.Config{
+		Services: []edge.Service{
+			{Prefix: "/user", Handler: s.User, Ready: s.Health.Ready},
+			{Prefix: "/friend", Handler: s.Friend},
+			{Prefix: "/recommendation", Handler: s.Recommendation},
+		},
+		Metrics: o.Metrics, Version: "test", Log: Quiet(),
+	})
+}
+
+// follow runs the projections until the test ends.
+func (s *System) follow(t testing.TB) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	for _, runner := range []*projection.Runner{s.users, s.friends} {
+		running.Go(func() {
+			if err := runner.Run(ctx); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, eventstore.ErrClosed) {
+				t.Errorf("a projection stopped: %v", err)
+			}
+		})
+	}
+	t.Cleanup(func() {
+		cancel()
+		running.Wait()
+	})
+}
+
+// Settle waits until recommendations know everything that was answered so far.
+func (s *System) Settle(t testing.TB) {
+	t.Helper()
+	for log, runner := range map[*eventstore.Store]*projection.Runner{s.UserLog: s.users, s.FriendLog: s.friends} {
+		head, err := log.Head(t.Context())
+		fatal(t, err)
+		fatal(t, runner.Wait(t.Context(), head.Position))
+	}
+}
+
+// Do sends a request to the gateway. A body makes it application/json unless the
+// headers, pairs of name and value, say otherwise.
+func (s *System) Do(method, target, body string, headers ...string) *httptest.ResponseRecorder {
+	return Do(s.Gateway, method, target, body, headers...)
+}
+
+// Do sends a request to a handler, as System.Do does.
+func Do(h http.Handler, method, target, body string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		if headers[i+1] == "" {
+			r.Header.Del(headers[i])
+			continue
+		}
+		r.Header.Add(headers[i], headers[i+1])
+		if headers[i] == "Content-Type" {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// Quiet returns a logger that nobody hears.
+func Quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+func fatal(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
