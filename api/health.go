@@ -109,3 +109,6 @@ func logWorks(store *eventstore.Store) func(context.Context) error {
 		return err
 	}
 }
+
+// NewHealth returns a service with nothing but its health and metrics.
+func NewHealth(c Config) *Service { return newService(c).with(nil) }

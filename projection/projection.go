@@ -141,6 +141,13 @@ func (r *Runner) Position() eventstore.Position {
 	return r.position
 }
 
+// Err returns why Run has returned, or nil while it has not.
+func (r *Runner) Err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.stopped
+}
+
 // Wait returns once all events up to a position are applied.
 //
 // Errors: ErrStopped with the reason if Run ends before; the context's.

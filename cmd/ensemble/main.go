@@ -1,0 +1,112 @@
+// Command ensemble is the whole product in one binary: a social network backend
+// whose record is a log of events.
+//
+//	ensemble up --demo
+//
+// runs everything in one process, with its data in a folder; --help lists the
+// rest. Nothing imports this package.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// cli is every command with its flags. Each flag is also a variable
+// ENSEMBLE_<FLAG> and a member of the file named by --config.
+type cli struct {
+	Up          upCmd          `cmd:"" help:"Run everything in this process, with the data in a folder."`
+	Load        loadCmd        `cmd:"" help:"Send people, friendships and questions to a running system, and report."`
+	Rebuild     rebuildCmd     `cmd:"" help:"Drop the read models of a stopped system and fill them from its logs."`
+	Events      eventsCmd      `cmd:"" help:"Look at the logs."`
+	Config      configCmd      `cmd:"" help:"Show the configuration that 'up' would run with."`
+	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running system whether it is up; exit 0 if so."`
+	Version     versionCmd     `cmd:"" help:"Show the version."`
+
+	ConfigFile configFile `name:"config" env:"ENSEMBLE_CONFIG" placeholder:"FILE" help:"Read flags from a JSON file, for instance {\"data\":\"/var/lib/ensemble\"}. Variables and the command line win over it."`
+	LogLevel   string     `enum:"debug,info,warn,error" default:"info" help:"Log what is at least this important (${enum})."`
+	LogFormat  string     `enum:"auto,json,text" default:"auto" help:"Log as ${enum}; auto is coloured text on a terminal and JSON elsewhere."`
+}
+
+// console is where a command talks to people.
+type console struct {
+	out, err io.Writer
+}
+
+// run is main without the process: it returns the exit code.
+func run(ctx context.Context, args []string, out, errs io.Writer) (code int) {
+	defer func() {
+		if r := recover(); r != nil {
+			code = exitCode(r)
+		}
+	}()
+	var c cli
+	con := &console{out: out, err: errs}
+	parser, err := newParser(&c, con)
+	if err != nil {
+		return con.fail(err)
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		return con.fail(withUsage(err))
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	if err := parsed.Run(&c, con); err != nil {
+		return con.fail(err)
+	}
+	return 0
+}
+
+func newParser(c *cli, con *console) (*kong.Kong, error) {
+	return kong.New(c,
+		kong.Name("ensemble"),
+		kong.Description("An event-sourced social network backend: people, friendships, and who should befriend whom."),
+		kong.Writers(con.out, con.err),
+		kong.Exit(func(code int) { panic(exit(code)) }),
+		kong.DefaultEnvars("ENSEMBLE"),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Resolvers(&environment{}),
+		kong.UsageOnError(),
+	)
+}
+
+// exit carries an exit code out of kong, which ends the process after --help.
+type exit int
+
+func exitCode(r any) int {
+	if code, ok := r.(exit); ok {
+		return int(code)
+	}
+	panic(r)
+}
+
+// fail tells a person what went wrong and returns the exit code.
+func (c *console) fail(err error) int {
+	if errors.Is(err, context.Canceled) {
+		return 130
+	}
+	_, _ = fmt.Fprintf(c.err, "ensemble: %v\n", err)
+	return 1
+}
+
+// withUsage adds where help is to an error about the command line.
+func withUsage(err error) error {
+	return fmt.Errorf("%w\nRun 'ensemble --help', or 'ensemble COMMAND --help'", err)
+}

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ensemble/eventstore"
+	"ensemble/internal/telemetry"
+	"ensemble/projection"
+)
+
+// measureLog registers what is measured of a log, and returns the hook for its
+// commits.
+func measureLog(m *telemetry.Metrics, l namedLog) func(events int, took time.Duration) {
+	labels := prometheus.Labels{"log": l.name}
+	commits := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "ensemble_commit_duration_seconds", ConstLabels: labels,
+		Help:    "Duration of commits, from the batch to the disk.",
+		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1},
+	})
+	batches := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "ensemble_commit_events", ConstLabels: labels,
+		Help:    "Events in a commit.",
+		Buckets: prometheus.ExponentialBuckets(1, 2, 11),
+	})
+	wal := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "ensemble_wal_bytes", ConstLabels: labels, Help: "Size of the write-ahead log.",
+	}, func() float64 { return float64(l.log.WALSize()) })
+	m.Registry().MustRegister(commits, batches, wal)
+	return func(events int, took time.Duration) {
+		commits.Observe(took.Seconds())
+		batches.Observe(float64(events))
+	}
+}
+
+// measureProjection registers how far a projection is behind its log.
+func measureProjection(m *telemetry.Metrics, name string, p *projection.Runner, store *eventstore.Store) {
+	m.Registry().MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "ensemble_projection_lag_events", ConstLabels: prometheus.Labels{"projection": name},
+		Help: "Events that are in the log and not yet in the projection.",
+	}, func() float64 {
+		head, err := store.Head(context.Background())
+		if err != nil {
+			return -1
+		}
+		return float64(head.Position - p.Position())
+	}))
+}

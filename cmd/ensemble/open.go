@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"ensemble/eventstore"
+	"ensemble/eventstore/sqlite"
+	"ensemble/friend"
+	"ensemble/internal/keyring"
+	"ensemble/internal/telemetry"
+	"ensemble/readmodel"
+	"ensemble/user"
+)
+
+// logNames lists the logs of a data folder.
+func logNames() []string { return []string{user.Category, friend.Category} }
+
+// storage is an open data folder: the keys, and the logs with their views.
+type storage struct {
+	keys         *keyring.Keyring
+	user, friend *sqlite.Log
+}
+
+// namedLog is a log and what people call it.
+type namedLog struct {
+	name string
+	log  *sqlite.Log
+}
+
+// openStorage opens the data folder, and makes what is missing.
+func openStorage(ctx context.Context, data string, logger *slog.Logger) (*storage, error) {
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w; choose another with --data", err)
+	}
+	s := &storage{}
+	if err := s.open(ctx, data, logger); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+func (s *storage) open(ctx context.Context, data string, logger *slog.Logger) (err error) {
+	// The keys come first: the view of users needs them to read names.
+	if s.keys, err = keyring.Open(filepath.Join(data, "keys")); err != nil {
+		return fmt.Errorf("open the keys: %w", err)
+	}
+	if s.user, err = openLog(ctx, data, user.Category, logger, readmodel.UsersView(s.keys)); err != nil {
+		return err
+	}
+	s.friend, err = openLog(ctx, data, friend.Category, logger, readmodel.FriendView())
+	return err
+}
+
+func openLog(
+	ctx context.Context, data, name string, logger *slog.Logger, view eventstore.View,
+) (*sqlite.Log, error) {
+	log, err := sqlite.Open(ctx, filepath.Join(data, name+".db"), sqlite.Options{Views: []eventstore.View{view}, Log: logger})
+	if err != nil {
+		return nil, fmt.Errorf("open the log of %ss: %w", name, err)
+	}
+	return log, nil
+}
+
+// logs returns the open logs.
+func (s *storage) logs() []namedLog {
+	return []namedLog{{user.Category, s.user}, {friend.Category, s.friend}}
+}
+
+// release gives a log to whoever closes it from now on.
+func (s *storage) release(log *sqlite.Log) {
+	switch log {
+	case s.user:
+		s.user = nil
+	case s.friend:
+		s.friend = nil
+	}
+}
+
+// close closes what is open.
+func (s *storage) close() error {
+	var errs []error
+	if s.friend != nil {
+		errs = append(errs, s.friend.Close())
+	}
+	if s.user != nil {
+		errs = append(errs, s.user.Close())
+	}
+	if s.keys != nil {
+		errs = append(errs, s.keys.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// logger returns the logger that the flags ask for.
+func (c *cli) logger(con *console) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return nil, fmt.Errorf("--log-level: %w", err)
+	}
+	return telemetry.NewLogger(con.err, telemetry.LogOptions{Format: telemetry.Format(c.LogFormat), Level: level}), nil
+}

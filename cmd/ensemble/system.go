@@ -1,0 +1,256 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"ensemble/api"
+	"ensemble/edge"
+	"ensemble/eventstore"
+	"ensemble/friend"
+	"ensemble/internal/telemetry"
+	"ensemble/projection"
+	"ensemble/readmodel"
+	"ensemble/recommendation"
+	"ensemble/recommendation/memory"
+	"ensemble/user"
+)
+
+// system is everything in one process, wired but not yet listening. The end-to-end
+// tests build the same value that 'up' runs.
+type system struct {
+	logger  *slog.Logger
+	metrics *telemetry.Metrics
+	healths map[string]*telemetry.Health // of the services, by name
+
+	storage                *storage
+	userStore, friendStore *eventstore.Store
+	users, friends         *projection.Runner
+	graph                  *memory.Backend
+
+	handlers map[string]http.Handler // by the name of their listener
+	stopping atomic.Bool
+}
+
+// openSystem opens the data folder and wires everything on top of it.
+func openSystem(ctx context.Context, data string, logger *slog.Logger) (*system, error) {
+	s := &system{logger: logger, metrics: telemetry.NewMetrics(), healths: map[string]*telemetry.Health{}}
+	if err := s.openStores(ctx, data); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	if err := s.wire(ctx); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+func (s *system) openStores(ctx context.Context, data string) (err error) {
+	if s.storage, err = openStorage(ctx, data, s.logger); err != nil {
+		return err
+	}
+	if s.userStore, err = s.openStore(ctx, s.storage.logs()[0]); err != nil {
+		return err
+	}
+	s.friendStore, err = s.openStore(ctx, s.storage.logs()[1])
+	return err
+}
+
+// openStore puts a committer on a log, which belongs to it from then on.
+func (s *system) openStore(ctx context.Context, l namedLog) (*eventstore.Store, error) {
+	store, err := eventstore.Open(ctx, l.log, eventstore.Options{Log: s.logger, OnCommit: measureLog(s.metrics, l)})
+	if err != nil {
+		return nil, fmt.Errorf("open the log of %ss: %w", l.name, err)
+	}
+	s.storage.release(l.log)
+	return store, nil
+}
+
+// wire connects the parts: commands to logs, logs to the graph, paths to services.
+func (s *system) wire(ctx context.Context) error {
+	users := readmodel.NewUsers(s.userStore)
+	s.graph = memory.New()
+	recommendations := recommendation.New(s.graph, s.storage.keys)
+	s.users = projection.New("users", s.userStore.Subscribe, recommendations.Users(), 0)
+	s.friends = projection.New("friends", s.friendStore.Subscribe, recommendations.Friends(), 0)
+	measureProjection(s.metrics, "users", s.users, s.userStore)
+	measureProjection(s.metrics, "friends", s.friends, s.friendStore)
+
+	userService, err := api.NewUser(ctx, api.UserConfig{
+		Config: s.config("user-service"), Store: s.userStore,
+		Commands: user.NewService(s.userStore, s.storage.keys), Users: users,
+	})
+	if err != nil {
+		return err
+	}
+	friendService, err := api.NewFriend(ctx, api.FriendConfig{
+		Config: s.config("friend-service"), Store: s.friendStore,
+		Commands: friend.NewService(s.friendStore, users), Friends: readmodel.NewFriends(s.friendStore),
+	})
+	if err != nil {
+		return err
+	}
+	recommendationService := api.NewRecommendation(api.RecommendationConfig{
+		Config: s.config("recommendation-service"), Recommendations: recommendations,
+	})
+	s.healths["recommendation-service"].Add("projections", s.following)
+	s.handlers = map[string]http.Handler{
+		"user": userService, "friend": friendService, "recommendation": recommendationService,
+		"discovery": api.NewHealth(s.config("discovery-service")), "admin": api.NewHealth(s.config("ensemble")),
+		"edge": s.gateway(userService, friendService, recommendationService),
+	}
+	return nil
+}
+
+// gateway puts the services behind one port.
+func (s *system) gateway(users, friends, recommendations http.Handler) http.Handler {
+	c := s.config("edge-service")
+	return edge.New(edge.Config{
+		Services: []edge.Service{
+			{Prefix: "/user", Handler: users, Ready: s.healths["user-service"].Ready},
+			{Prefix: "/friend", Handler: friends, Ready: s.healths["friend-service"].Ready},
+			{Prefix: "/recommendation", Handler: recommendations, Ready: s.healths["recommendation-service"].Ready},
+		},
+		Health: c.Health, Metrics: c.Metrics, Version: c.Version, Log: c.Log,
+	})
+}
+
+// config returns what every service needs.
+func (s *system) config(name string) api.Config {
+	s.healths[name] = new(telemetry.Health)
+	return api.Config{Name: name, Version: version(), Health: s.healths[name], Metrics: s.metrics, Log: s.logger}
+}
+
+// following says whether both logs are being followed.
+func (s *system) following(context.Context) error {
+	return errors.Join(s.users.Err(), s.friends.Err())
+}
+
+// drain is how long answers ask their clients to close their connections, before
+// idle connections are closed.
+const drain = 200 * time.Millisecond
+
+// run serves until the context ends or a part fails. ready is called once
+// everything serves.
+func (s *system) run(ctx context.Context, listeners listeners, ready func(context.Context) error) error {
+	// Projections outlive the requests: they stop when the servers have.
+	following, stopFollowing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopFollowing()
+	group, ctx := errgroup.WithContext(ctx)
+	for _, p := range []*projection.Runner{s.users, s.friends} {
+		group.Go(func() error { return ignoreCanceled(p.Run(following)) })
+	}
+	for _, store := range []*eventstore.Store{s.userStore, s.friendStore} {
+		group.Go(func() error { return watch(ctx, store) })
+	}
+	servers := s.serve(group, listeners)
+	group.Go(func() error {
+		if err := s.caughtUp(ctx); err != nil {
+			return ignoreCanceled(err)
+		}
+		return ignoreCanceled(ready(ctx))
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		defer stopFollowing()
+		return s.shutdown(context.WithoutCancel(ctx), servers)
+	})
+	return group.Wait()
+}
+
+// serve starts a server for each listener.
+func (s *system) serve(group *errgroup.Group, listeners listeners) []*http.Server {
+	servers := make([]*http.Server, len(listeners))
+	for i, l := range listeners {
+		servers[i] = api.Server(s.draining(s.handlers[l.name]), s.logger)
+		group.Go(func() error {
+			if err := servers[i].Serve(l); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve %s: %w", l.name, err)
+			}
+			return nil
+		})
+	}
+	return servers
+}
+
+// draining makes answers ask for the end of their connection while the system is
+// stopping, so that no client sends a request into a connection being closed.
+func (s *system) draining(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.stopping.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// shutdown answers what was begun, then closes the servers.
+func (s *system) shutdown(ctx context.Context, servers []*http.Server) error {
+	s.stopping.Store(true)
+	for _, h := range s.healths {
+		h.SetDraining(true)
+	}
+	s.logger.Info("stopping: answering what was begun")
+	time.Sleep(drain)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	var errs []error
+	for _, server := range servers {
+		errs = append(errs, server.Shutdown(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// caughtUp waits until the graph holds what the logs held at the start.
+func (s *system) caughtUp(ctx context.Context) error {
+	for _, p := range []struct {
+		store  *eventstore.Store
+		runner *projection.Runner
+	}{{s.userStore, s.users}, {s.friendStore, s.friends}} {
+		head, err := p.store.Head(ctx)
+		if err != nil {
+			return err
+		}
+		if err := p.runner.Wait(ctx, head.Position); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// watch returns why a log stopped by itself: the process has to end then.
+func watch(ctx context.Context, store *eventstore.Store) error {
+	select {
+	case <-store.Done():
+		return store.Err()
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+func ignoreCanceled(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// close closes what is open: what was queued is committed first.
+func (s *system) close() error {
+	var errs []error
+	for _, store := range []*eventstore.Store{s.friendStore, s.userStore} {
+		if store != nil {
+			errs = append(errs, store.Close())
+		}
+	}
+	if s.storage != nil {
+		errs = append(errs, s.storage.close())
+	}
+	return errors.Join(errs...)
+}

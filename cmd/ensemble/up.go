@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+)
+
+// upFlags is the configuration of 'up'.
+type upFlags struct {
+	Data string `default:"./ensemble-data" type:"path" help:"Folder for the logs and the keys; made if it is missing." json:"data"`
+	Demo bool   `help:"On the first start, load a real network: 4,039 people with made-up names and 88,234 friendships." json:"demo"`
+
+	EdgeAddr           string `default:"127.0.0.1:9000" placeholder:"HOST:PORT" help:"Where the gateway listens; port 0 is any free one (${default})." json:"edge-addr"`
+	UserAddr           string `default:"127.0.0.1:8120" placeholder:"HOST:PORT" help:"Where the service of users listens, or 'off' (${default})." json:"user-addr"`
+	FriendAddr         string `default:"127.0.0.1:8100" placeholder:"HOST:PORT" help:"Where the service of friendships listens, or 'off' (${default})." json:"friend-addr"`
+	RecommendationAddr string `default:"127.0.0.1:8110" placeholder:"HOST:PORT" help:"Where the service of recommendations listens, or 'off' (${default})." json:"recommendation-addr"`
+	DiscoveryAddr      string `default:"off" placeholder:"HOST:PORT" help:"Where the health of the registry answers; the registry itself comes in a later version (${default})." json:"discovery-addr"`
+	AdminAddr          string `default:"off" placeholder:"HOST:PORT" help:"Where metrics and health of the whole process answer (${default})." json:"admin-addr"`
+
+	InsecureNoAuth bool   `help:"Listen on other than loopback addresses although there is no sign-in: whoever reaches them may do everything." json:"insecure-no-auth"`
+	ReadyFile      string `placeholder:"FILE" type:"path" help:"Once everything serves, write the addresses to this file as JSON." json:"ready-file,omitempty"`
+}
+
+// upCmd runs everything in one process.
+type upCmd struct {
+	upFlags
+}
+
+// Help implements kong's HelpProvider.
+func (upCmd) Help() string {
+	return `Starts the gateway, the services of users, friendships and recommendations, and
+the two logs they stand on, in one process. Needs nothing else: no database, no
+broker. Everything it keeps is in the data folder; it survives kill -9.
+
+	ensemble up --demo
+	curl 'http://127.0.0.1:9000/recommendation/v1/users/1/commands/recommendFriends?limit=5'
+
+Stop it with Ctrl-C or SIGTERM: requests under way are answered first.`
+}
+
+// Run serves until the context ends, or something fails that has to be seen.
+func (c *upCmd) Run(ctx context.Context, cli *cli, con *console) (err error) {
+	logger, err := cli.logger(con)
+	if err != nil {
+		return err
+	}
+	listeners, err := c.listen(ctx)
+	if err != nil {
+		return err
+	}
+	system, err := openSystem(ctx, c.Data, logger)
+	if err != nil {
+		listeners.close()
+		return err
+	}
+	defer func() { err = errors.Join(err, system.close()) }()
+	if c.InsecureNoAuth {
+		logger.Warn("listening without sign-in: whoever reaches these addresses may read and change everything")
+	}
+	return system.run(ctx, listeners, func(ctx context.Context) error {
+		return c.announce(ctx, system, listeners, con, logger)
+	})
+}
+
+// announce tells people and programs where everything is, once it serves.
+func (c *upCmd) announce(ctx context.Context, s *system, l listeners, con *console, logger *slog.Logger) error {
+	if c.Demo {
+		if err := s.loadDemo(ctx, c.Data, con); err != nil {
+			return err
+		}
+	}
+	if err := l.print(con.out, c.Demo); err != nil {
+		return err
+	}
+	logger.Info("ready", "data", c.Data, "edge", l.address("edge"))
+	if c.ReadyFile == "" {
+		return nil
+	}
+	return l.write(c.ReadyFile)
+}
+
+// listener is an open port and what is served there.
+type listener struct {
+	name string
+	net.Listener
+}
+
+// listeners are the open ports, the gateway first.
+type listeners []listener
+
+// listen opens all ports, so that a port in use is known before anything else
+// happens.
+func (c *upCmd) listen(ctx context.Context) (open listeners, err error) {
+	for _, p := range []struct{ name, addr string }{
+		{"edge", c.EdgeAddr},
+		{"user", c.UserAddr},
+		{"friend", c.FriendAddr},
+		{"recommendation", c.RecommendationAddr},
+		{"discovery", c.DiscoveryAddr},
+		{"admin", c.AdminAddr},
+	} {
+		if p.addr == "off" {
+			continue
+		}
+		l, err := listen(ctx, p.name, p.addr, c.InsecureNoAuth)
+		if err != nil {
+			open.close()
+			return nil, err
+		}
+		open = append(open, listener{p.name, l})
+	}
+	return open, nil
+}
+
+func listen(ctx context.Context, name, addr string, insecure bool) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("--%s-addr %q is not HOST:PORT: %w", name, addr, err)
+	}
+	if !insecure && !loopback(host) {
+		return nil, fmt.Errorf("--%s-addr %s can be reached from other machines, and there is no sign-in: "+
+			"use 127.0.0.1, or add --insecure-no-auth if a firewall or a proxy guards it", name, addr)
+	}
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen for %s: %w; stop what uses the port, or choose another with --%s-addr (port 0: any)",
+			name, err, name)
+	}
+	return l, nil
+}
+
+// loopback says whether only this machine reaches a host. A name other than
+// localhost may mean anything tomorrow.
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+func (l listeners) close() {
+	for _, one := range l {
+		_ = one.Close() // nothing was accepted yet
+	}
+}
+
+// address returns where a part is served; "" if it is off.
+func (l listeners) address(name string) string {
+	for _, one := range l {
+		if one.name == name {
+			return one.Addr().String()
+		}
+	}
+	return ""
+}
+
+// write writes the addresses as a JSON object, as a whole or not at all.
+func (l listeners) write(path string) error {
+	addresses := make(map[string]string, len(l))
+	for _, one := range l {
+		addresses[one.name] = one.Addr().String()
+	}
+	data, err := json.Marshal(addresses)
+	if err != nil {
+		return fmt.Errorf("write the ready file: %w", err)
+	}
+	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
+	if err := os.WriteFile(temp, append(data, '\n'), 0o600); err != nil {
+		return fmt.Errorf("write the ready file: %w", err)
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return fmt.Errorf("write the ready file: %w", err)
+	}
+	return nil
+}
