@@ -51,9 +51,11 @@ func (l *logName) moved(r *request, p eventstore.Position) {
 // the weak one, as RFC 9110 asks for here.
 func noneMatch(r *request, etag string) bool {
 	for _, header := range r.Header["If-None-Match"] {
+		if header == "*" {
+			return true
+		}
 		for tag := range strings.SplitSeq(header, ",") {
-			tag = strings.TrimPrefix(strings.Trim(tag, " \t"), "W/")
-			if tag == etag || tag == "*" {
+			if strings.TrimPrefix(strings.Trim(tag, " \t"), "W/") == etag {
 				return true
 			}
 		}

@@ -3,9 +3,9 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"ensemble/decider"
@@ -112,7 +112,11 @@ func storeFailure(err error) failure {
 }
 
 func missingDetail(ids []int64) string {
-	return fmt.Sprintf("There are no users with these ids: %v. Create them first, or check the ids.", ids)
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = strconv.FormatInt(id, 10)
+	}
+	return "Nobody has these ids: " + strings.Join(texts, ", ") + ". Create the users first, or check the ids."
 }
 
 // sentence returns an error's text with a capital first letter.

@@ -69,26 +69,26 @@ func match(pattern, path string) (param string, ok bool) {
 	if len(path) > 1 {
 		path = strings.TrimSuffix(path, "/")
 	}
-	for {
+	for pattern != "" && path != "" {
 		var want, have string
 		want, pattern = segment(pattern)
 		have, path = segment(path)
-		switch {
-		case want == "" || have == "":
-			return param, want == have && pattern == path
-		case strings.IndexByte(have, '%') >= 0:
+		if strings.IndexByte(have, '%') >= 0 {
 			have = unescapeSegment(have)
 		}
-		if want[0] == '{' {
+		switch {
+		case have == "":
+			return "", false
+		case want[0] == '{':
 			param = have
-		} else if want != have {
+		case want != have:
 			return "", false
 		}
 	}
+	return param, pattern == path
 }
 
-// segment cuts the first segment off a path. It is "" at the end, and where there
-// is none.
+// segment cuts the first segment off a path. It is "" where there is none.
 func segment(path string) (first, rest string) {
 	if path == "" || path[0] != '/' {
 		return "", path

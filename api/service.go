@@ -57,7 +57,7 @@ func (s *Service) with(routes []route) *Service {
 	for i := range s.routes {
 		s.handlers[i] = s.measured(&s.routes[i])
 	}
-	s.other = s.measured(&route{pattern: "unknown", serve: s.unmatched})
+	s.other = s.measured(&route{pattern: "/unknown", serve: s.unmatched})
 	return s
 }
 
