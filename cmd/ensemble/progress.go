@@ -1,8 +1,8 @@
 package main
 
 import (
-	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -46,6 +46,35 @@ func (p *progress) move(done, total int64) {
 func (p *progress) finish() {
 	if p.bar != nil {
 		_ = p.bar.Finish()
-		_, _ = fmt.Fprintln(p.out)
 	}
+	p.bar = nil
+}
+
+// bars shows the phases of a load, one bar after the other.
+type bars struct {
+	mu      sync.Mutex
+	out     io.Writer
+	current *progress
+}
+
+func newBars(con *console) *bars { return &bars{out: con.err, current: newProgress(con.err, "")} }
+
+// move is called from many goroutines, whose news may overtake each other.
+func (b *bars) move(phase string, done, total int) {
+	if done%64 != 0 && done != total {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.current.title != phase {
+		b.current.finish()
+		b.current = newProgress(b.out, phase)
+	}
+	b.current.move(int64(done), int64(total))
+}
+
+func (b *bars) finish() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.current.finish()
 }

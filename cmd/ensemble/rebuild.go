@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	"ensemble/eventstore"
 )
 
 // rebuildCmd drops the read models and fills them from the logs.
@@ -46,6 +44,3 @@ func (l *namedLog) report(ctx context.Context, con *console) error {
 	_, err = fmt.Fprintf(con.out, "%s: views rebuilt from %d events\n", l.name, head.Position)
 	return err
 }
-
-// noProgress is for work that nobody watches.
-func noProgress(_, _ eventstore.Position) {}

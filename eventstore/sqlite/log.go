@@ -146,7 +146,17 @@ func (l *Log) prepareFile() error {
 	if !locked {
 		return &LockedError{Path: l.path}
 	}
-	return checkWAL(l.path)
+	return errors.Join(touch(l.path), checkWAL(l.path))
+}
+
+// touch makes the file, readable by its owner alone; SQLite gives its other files
+// the same mode.
+func touch(path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator's path
+	if err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
+	return file.Close()
 }
 
 // prepareReading checks the write-ahead log only while nobody writes it: it
