@@ -91,18 +91,19 @@ const (
 	retryStart = 5  // somebody has to start the service again
 )
 
-// storeFailure maps the errors of the log. Unknown comes first: a commit that
-// may have happened must never look like one that did not.
+// storeFailure maps the errors of the log. Closed comes before unknown: it says
+// for certain that nothing was written, also when it names the commit of unknown
+// outcome that has stopped the log before.
 func storeFailure(err error) failure {
 	switch {
+	case errors.Is(err, eventstore.ErrClosed):
+		return failure{slug: wire.ShuttingDown, retry: retryStart}
 	case errors.Is(err, eventstore.ErrUnknown):
 		return failure{slug: wire.OutcomeUnknown, retry: retrySoon}
 	case errors.Is(err, eventstore.ErrBusy):
 		return failure{slug: wire.Busy, retry: retrySoon}
 	case errors.Is(err, eventstore.ErrFull):
 		return failure{slug: wire.StorageFull, retry: retryLater}
-	case errors.Is(err, eventstore.ErrClosed):
-		return failure{slug: wire.ShuttingDown, retry: retryStart}
 	case errors.Is(err, context.Canceled):
 		return failure{slug: wire.ClientClosedRequest}
 	case errors.Is(err, context.DeadlineExceeded):
