@@ -158,3 +158,6 @@ func (s *Store) Close() error {
 	})
 	return err
 }
+
+// Waiting returns how many writes are in the queue.
+func (s *Store) Waiting() int { return len(s.queue) }

@@ -14,7 +14,7 @@ type View interface {
 }
 
 // Table describes one table of a view. Its first column is the primary key, an
-// Int that orders the rows.
+// Int of at least 1 that orders the rows.
 type Table struct {
 	Name    string
 	Columns []Column

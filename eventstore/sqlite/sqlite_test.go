@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -28,6 +29,7 @@ type world struct {
 
 func newWorld(t *testing.T, opts Options) *world {
 	t.Helper()
+	opts.Log = slog.New(slog.DiscardHandler)
 	w := &world{t: t, path: filepath.Join(t.TempDir(), "test.db"), opts: opts}
 	w.open()
 	t.Cleanup(func() {
