@@ -14,14 +14,17 @@ import (
 )
 
 // nobody is a client who does not listen.
-type nobody struct{ header http.Header }
+type nobody struct {
+	header http.Header
+	status int
+}
 
 func (n *nobody) Header() http.Header         { return n.header }
-func (n *nobody) WriteHeader(int)             {}
+func (n *nobody) WriteHeader(status int)      { n.status = status }
 func (n *nobody) Write(b []byte) (int, error) { return len(b), nil }
 
 // serve answers one request over and over, without a network.
-func serve(b *testing.B, h http.Handler, method, target, body string, headers ...string) {
+func serve(b *testing.B, h http.Handler, status int, method, target, body string, headers ...string) {
 	b.Helper()
 	u, err := url.ParseRequestURI(target)
 	if err != nil {
@@ -39,6 +42,9 @@ func serve(b *testing.B, h http.Handler, method, target, body string, headers ..
 		reader.Reset(body)
 		r.Body = readCloser{reader}
 		h.ServeHTTP(w, r)
+		if w.status != status {
+			b.Fatalf("answered %d", w.status)
+		}
 	}
 }
 
@@ -51,31 +57,31 @@ func (readCloser) Close() error { return nil }
 func BenchmarkGetUser(b *testing.B) {
 	s := apitest.Start(b, apitest.Options{})
 	people(b, s, 100)
-	serve(b, s.User, "GET", "/v1/users/50", "")
+	serve(b, s.User, 200, "GET", "/v1/users/50", "")
 }
 
 func BenchmarkGetUserThroughTheEdge(b *testing.B) {
 	s := apitest.Start(b, apitest.Options{})
 	people(b, s, 100)
-	serve(b, s.Gateway, "GET", "/user/v1/users/50", "")
+	serve(b, s.Gateway, 200, "GET", "/user/v1/users/50", "")
 }
 
 func BenchmarkEdgeAlone(b *testing.B) {
-	nothing := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
-	serve(b, edge.New(edge.Config{Services: []edge.Service{{Prefix: "/user", Handler: nothing}}}), "GET", "/user/v1/users/50", "")
+	nothing := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	serve(b, edge.New(edge.Config{Services: []edge.Service{{Prefix: "/user", Handler: nothing}}}), 200, "GET", "/user/v1/users/50", "")
 }
 
 func BenchmarkRefuseBody(b *testing.B) {
 	s := apitest.Start(b, apitest.Options{})
-	serve(b, s.User, "POST", "/v1/users", `{"firstName":"","lastName":"Lovelace"}`, "Content-Type", "application/json")
+	serve(b, s.User, 422, "POST", "/v1/users", `{"firstName":"","lastName":"Lovelace"}`, "Content-Type", "application/json")
 }
 
 func BenchmarkRecommendTen(b *testing.B) {
-	serve(b, recommending(candidates(10)), "GET", "/v1/users/1/commands/recommendFriends?limit=10", "")
+	serve(b, recommending(candidates(10)), 200, "GET", "/v1/users/1/commands/recommendFriends?limit=10", "")
 }
 
 func BenchmarkRecommendThousand(b *testing.B) {
-	serve(b, recommending(candidates(1000)), "GET", "/v1/users/1/commands/recommendFriends", "")
+	serve(b, recommending(candidates(1000)), 200, "GET", "/v1/users/1/commands/recommendFriends", "")
 }
 
 // candidates returns a list of n people with names of usual length.

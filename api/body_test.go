@@ -72,8 +72,8 @@ func TestBodies(t *testing.T) {
 func TestEachFaultHasItsPointer(t *testing.T) {
 	s := apitest.Start(t, apitest.Options{})
 	for body, pointers := range map[string]string{
-		`{}`:                                          "/firstName /lastName",
-		`{"firstName":[],"lastName":{}}`:              "/firstName /lastName",
+		`{}`:                             "/firstName /lastName",
+		`{"firstName":[],"lastName":{}}`: "/firstName /lastName",
 		`{"firstName":"","lastName":"\u0000","id":9}`: "/id /firstName /lastName",
 		`{"firstName":"A","lastName":"B","id":1.5}`:   "/id",
 		`{"firstName":"A","lastName":false,"id":"x"}`: "/lastName /id",
