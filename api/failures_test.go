@@ -243,3 +243,12 @@ func TestMetricsCountRoutesAndNotPaths(t *testing.T) {
 	}
 	expect(t, apitest.Do(s.User, "GET", "/actuator/prometheus", ""), http.StatusOK)
 }
+
+func TestAServiceWithNothingButItsHealth(t *testing.T) {
+	h := api.NewHealth(api.Config{Name: "discovery-service", Version: "1.0", Log: apitest.Quiet()})
+	if health := decode[wire.Health](t, apitest.Do(h, "GET", "/actuator/health", "")); health.Status != "UP" {
+		t.Errorf("health is %+v", health)
+	}
+	problem(t, apitest.Do(h, "GET", "/v1/users", ""), http.StatusNotFound, wire.NotFound)
+	problem(t, apitest.Do(h, "GET", "/metrics", ""), http.StatusNotFound, wire.NotFound) // nothing is measured
+}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"ensemble/decider"
 	"ensemble/eventstore"
 	"ensemble/readmodel"
 	"ensemble/user"
@@ -69,10 +70,7 @@ func (a *userAPI) create(r *request) error {
 		})
 	}
 	return a.once(r, raw, func(key *eventstore.Key) error {
-		if len(body.Mistyped) > 0 {
-			return &user.InvalidError{Fields: body.Faults()}
-		}
-		out, err := a.commands.Create(r.Context(), body.FirstName, body.LastName, key)
+		out, err := a.decideCreate(r.Context(), &body, key)
 		if out.Replayed {
 			r.replayed()
 		}
@@ -86,6 +84,16 @@ func (a *userAPI) create(r *request) error {
 		a.log.moved(r, out.Position)
 		return a.reply(r, http.StatusCreated, out.State, out.Version)
 	})
+}
+
+// decideCreate asks the rules, unless the body is no command at all.
+func (a *userAPI) decideCreate(
+	ctx context.Context, body *wire.UserBody, key *eventstore.Key,
+) (decider.Outcome[user.User], error) {
+	if len(body.Mistyped) > 0 {
+		return a.commands.Refuse(ctx, body.Faults(), key)
+	}
+	return a.commands.Create(ctx, body.FirstName, body.LastName, key)
 }
 
 // alive returns ErrErased if a person was erased. What was answered about them

@@ -46,6 +46,10 @@ type Create struct {
 	Key                 int64 // a key that nobody has
 }
 
+// Refuse asks for nothing: the body of a Create was found wrong before it got
+// here. It exists so that the refusal is kept under the command's key.
+type Refuse struct{ Fields []FieldError }
+
 // Rename asks for another name.
 type Rename struct{ FirstName, LastName string }
 
@@ -53,6 +57,7 @@ type Rename struct{ FirstName, LastName string }
 type Erase struct{}
 
 func (Create) command() {}
+func (Refuse) command() {}
 func (Rename) command() {}
 func (Erase) command()  {}
 
@@ -64,6 +69,8 @@ func decide(u User, c Command) ([]Event, error) {
 			return nil, &InvalidError{Fields: bad}
 		}
 		return []Event{Created(c)}, nil
+	case Refuse:
+		return nil, &InvalidError{Fields: c.Fields}
 	case Rename:
 		return rename(u, c)
 	case Erase:

@@ -50,6 +50,16 @@ func (s *Service) Create(
 	return s.handler.Handle(ctx, eventstore.Stream{Category: Category}, c, key)
 }
 
+// Refuse answers a Create whose body was found wrong before the rules were asked.
+// With an idempotency key the refusal is kept, as one by the rules is.
+//
+// Errors: InvalidError with these fields, decider.ErrKeyReused, those of the log.
+func (s *Service) Refuse(
+	ctx context.Context, fields []FieldError, key *eventstore.Key,
+) (decider.Outcome[User], error) {
+	return s.handler.Handle(ctx, eventstore.Stream{Category: Category}, Refuse{Fields: fields}, key)
+}
+
 // Rename changes a person's name.
 //
 // Errors: ErrNotFound, ErrErased, InvalidError, those of the log.

@@ -153,7 +153,7 @@ func (s *System) Do(method, target, body string, headers ...string) *httptest.Re
 
 // Do sends a request to a handler, as System.Do does.
 func Do(h http.Handler, method, target, body string, headers ...string) *httptest.ResponseRecorder {
-	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r := httptest.NewRequestWithContext(context.Background(), method, target, strings.NewReader(body))
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
