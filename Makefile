@@ -1,0 +1,77 @@
+# Every task of the house. `make` or `make help` lists them.
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+BIN         := bin/ensemble
+TOOLS       := go tool -modfile=tools/go.mod
+FUZZTIME    ?= 5s
+DEMO        ?= --demo
+
+.PHONY: help
+help: ## list the tasks
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: build ## build, start everything with the demonstration, print the addresses and three things to try
+	$(BIN) up $(DEMO)
+
+.PHONY: build
+build: ## build bin/ensemble
+	CGO_ENABLED=0 go build -trimpath -o $(BIN) ./cmd/ensemble
+
+.PHONY: test
+test: ## run the tests with the race detector, 20 rounds of kill -9 among them
+	go test -race -shuffle=on -timeout 10m ./...
+
+.PHONY: test-kill
+test-kill: ## run only the rounds of kill -9 (ROUNDS=100)
+	ENSEMBLE_KILL_ROUNDS=$(or $(ROUNDS),100) go test -count=1 -timeout 60m -run 'TestKillMinusNine$$' -v ./cmd/ensemble
+
+.PHONY: lint
+lint: ## check the layers, the style and the formatting
+	$(TOOLS) golangci-lint run ./...
+	test -z "$$($(TOOLS) gofumpt -l .)"
+
+.PHONY: fmt
+fmt: ## format the code
+	$(TOOLS) golangci-lint fmt ./...
+
+.PHONY: layers
+layers: ## plant a violation of each layer rule and see it caught
+	cd tools && go test -count=1 ./layers
+
+.PHONY: shape
+shape: ## measure the shape of the code against its gates
+	cd tools && go run ./shape ..
+
+.PHONY: fuzz
+fuzz: ## fuzz each decoder and the HTTP front (FUZZTIME=5s each)
+	@grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r file; do \
+		for target in $$(grep -oE '^func Fuzz[A-Za-z0-9]+' $$file | cut -c6-); do \
+			echo "== $$target in $$(dirname $$file)"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)"; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## measure the log, the graph and the API, each with its baseline in the same run
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: cross
+cross: ## build for every platform
+	@for os in linux darwin windows; do for arch in amd64 arm64; do \
+		echo "$$os/$$arch"; CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -o /dev/null ./cmd/ensemble; \
+	done; done
+
+.PHONY: tidy
+tidy: ## check that go.mod lists what is needed and nothing else
+	go mod tidy -diff
+	go mod verify
+
+.PHONY: soak
+soak: ## the long tests: 2,000 rounds of kill -9, 20,000 interleavings, a minute of fuzzing each
+	ENSEMBLE_SOAK=1 ENSEMBLE_KILL_ROUNDS=2000 go test -count=1 -timeout 85m ./...
+	$(MAKE) fuzz FUZZTIME=60s
+
+.PHONY: clean
+clean: ## remove what was built, not the data
+	rm -rf bin
