@@ -11,10 +11,6 @@ import (
 // textType is the media type of probes, which people read.
 const textType = "text/plain; charset=utf-8"
 
-// NewHealth returns a service that answers only for itself, for ports that have
-// nothing else to say yet.
-func NewHealth(c Config) *Service { return newService(c).with(nil) }
-
 // healthRoutes is the table of what every service answers about itself.
 func (s *Service) healthRoutes() []route {
 	routes := []route{
