@@ -22,7 +22,6 @@ func (r *request) readJSON() ([]byte, error) {
 // readBody reads a body of any type, up to wire.MaxBody bytes.
 func (r *request) readBody() ([]byte, error) {
 	if r.ContentLength > wire.MaxBody {
-		r.w.Header()["Connection"] = []string{"close"} // rather than reading it to its end
 		return nil, failure{slug: wire.BodyTooLarge}
 	}
 	body := http.MaxBytesReader(r.w, r.Body, wire.MaxBody)

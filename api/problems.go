@@ -32,6 +32,9 @@ func (f failure) Error() string { return string(f.slug) }
 // fail answers a request with the problem that an error stands for.
 func (s *Service) fail(r *request, err error) {
 	f := failureOf(err)
+	if f.slug == wire.Internal && r.Context().Err() != nil {
+		f = failure{slug: wire.ClientClosedRequest} // what was interrupted has words of its own for it
+	}
 	switch {
 	case f.slug == wire.Internal:
 		s.config.Log.ErrorContext(r.Context(), "a request failed", "error", err, "route", r.route.pattern, "requestId", r.id)
