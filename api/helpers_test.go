@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"testing"
 
 	"ensemble/api/apitest"
 	"ensemble/eventstore"
@@ -13,7 +12,7 @@ import (
 )
 
 // identity returns the 8 hex digits by which a log is known.
-func identity(t testing.TB, store *eventstore.Store) string {
+func identity(t apitest.TB, store *eventstore.Store) string {
 	t.Helper()
 	head, err := store.Head(t.Context())
 	if err != nil {
@@ -24,7 +23,7 @@ func identity(t testing.TB, store *eventstore.Store) string {
 }
 
 // people creates n users, 1 to n.
-func people(t testing.TB, s *apitest.System, n int) {
+func people(t apitest.TB, s *apitest.System, n int) {
 	t.Helper()
 	for range n {
 		expect(t, s.Do(http.MethodPost, "/user/v1/users", `{"firstName":"Ada","lastName":"Lovelace"}`), http.StatusCreated)
@@ -32,7 +31,7 @@ func people(t testing.TB, s *apitest.System, n int) {
 }
 
 // expect fails unless an answer has a status.
-func expect(t testing.TB, w *httptest.ResponseRecorder, status int) {
+func expect(t apitest.TB, w *httptest.ResponseRecorder, status int) {
 	t.Helper()
 	if w.Code != status {
 		t.Fatalf("status is %d, not %d: %s", w.Code, status, w.Body)
@@ -41,7 +40,7 @@ func expect(t testing.TB, w *httptest.ResponseRecorder, status int) {
 
 // problem returns an answer as a problem, and fails unless it is one with that
 // status and slug.
-func problem(t testing.TB, w *httptest.ResponseRecorder, status int, slug wire.Slug) wire.Problem {
+func problem(t apitest.TB, w *httptest.ResponseRecorder, status int, slug wire.Slug) wire.Problem {
 	t.Helper()
 	expect(t, w, status)
 	if got := w.Header().Get("Content-Type"); got != wire.ProblemType {
@@ -55,7 +54,7 @@ func problem(t testing.TB, w *httptest.ResponseRecorder, status int, slug wire.S
 }
 
 // decode returns the body of an answer.
-func decode[T any](t testing.TB, w *httptest.ResponseRecorder) (v T) {
+func decode[T any](t apitest.TB, w *httptest.ResponseRecorder) (v T) {
 	t.Helper()
 	if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil {
 		t.Fatalf("the body is not JSON: %v\n%s", err, w.Body)
@@ -64,7 +63,7 @@ func decode[T any](t testing.TB, w *httptest.ResponseRecorder) (v T) {
 }
 
 // events returns how many events a log has.
-func events(t testing.TB, store *eventstore.Store) int64 {
+func events(t apitest.TB, store *eventstore.Store) int64 {
 	t.Helper()
 	head, err := store.Head(t.Context())
 	if err != nil {

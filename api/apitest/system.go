@@ -9,9 +9,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
-	"testing"
 
 	"ensemble/api"
 	"ensemble/edge"
@@ -39,6 +39,17 @@ type System struct {
 	users, friends *projection.Runner
 }
 
+// TB is what a System needs of its test: *testing.T, *testing.B, *testing.F and
+// *rapid.T have it.
+type TB interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Cleanup(end func())
+	Context() context.Context
+}
+
 // Options changes a System. The zero value is one as people run it.
 type Options struct {
 	// UserLog and FriendLog wrap the drivers, for instance to make them fail.
@@ -52,13 +63,17 @@ type Options struct {
 }
 
 // Start starts a system.
-func Start(t testing.TB, o Options) *System {
+func Start(t TB, o Options) *System {
 	t.Helper()
-	keys, err := keyring.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { fatal(t, keys.Close()) })
+	dir, err := os.MkdirTemp("", "apitest")
+	fatal(t, err)
+	keys, err := keyring.Open(dir)
+	fatal(t, err)
+	t.Cleanup(func() {
+		if err := errors.Join(keys.Close(), os.RemoveAll(dir)); err != nil {
+			t.Errorf("end the keyring: %v", err)
+		}
+	})
 	s := &System{Keys: keys, Health: new(telemetry.Health)}
 	s.UserLog = openLog(t, o.Queue, o.UserLog, readmodel.UsersView(keys))
 	s.FriendLog = openLog(t, o.Queue, o.FriendLog, readmodel.FriendView())
@@ -67,7 +82,7 @@ func Start(t testing.TB, o Options) *System {
 }
 
 func openLog(
-	t testing.TB, queue int, wrap func(eventstore.Driver) eventstore.Driver, view eventstore.View,
+	t TB, queue int, wrap func(eventstore.Driver) eventstore.Driver, view eventstore.View,
 ) *eventstore.Store {
 	t.Helper()
 	var driver eventstore.Driver = memory.New(memory.Options{Views: []eventstore.View{view}})
@@ -83,7 +98,7 @@ func openLog(
 }
 
 // serve builds the services on the logs.
-func (s *System) serve(t testing.TB, o Options) {
+func (s *System) serve(t TB, o Options) {
 	t.Helper()
 	config := func(name string) api.Config {
 		return api.Config{Name: name, Version: "test", Metrics: o.Metrics, Log: Quiet()}
@@ -119,7 +134,7 @@ func (s *System) serve(t testing.TB, o Options) {
 }
 
 // follow runs the projections until the test ends.
-func (s *System) follow(t testing.TB) {
+func (s *System) follow(t TB) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	for _, runner := range []*projection.Runner{s.users, s.friends} {
@@ -136,7 +151,7 @@ func (s *System) follow(t testing.TB) {
 }
 
 // Settle waits until recommendations know everything that was answered so far.
-func (s *System) Settle(t testing.TB) {
+func (s *System) Settle(t TB) {
 	t.Helper()
 	for log, runner := range map[*eventstore.Store]*projection.Runner{s.UserLog: s.users, s.FriendLog: s.friends} {
 		head, err := log.Head(t.Context())
@@ -175,7 +190,7 @@ func Do(h http.Handler, method, target, body string, headers ...string) *httptes
 // Quiet returns a logger that nobody hears.
 func Quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
-func fatal(t testing.TB, err error) {
+func fatal(t TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
