@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
-
-	"ensemble/internal/fault"
 )
 
 // request is a write on its way through the committer.
@@ -146,15 +144,9 @@ func (s *Store) commit(batch []*request) error {
 	for i, r := range batch {
 		writes[i] = r.write
 	}
-	if fault.AckBeforeCommit {
-		acknowledge(batch)
-	}
 	start := time.Now()
 	// The batch belongs to many callers; none of their contexts may end it.
 	results, err := s.driver.Commit(context.Background(), writes)
-	if fault.AckBeforeCommit {
-		return err
-	}
 	if err != nil {
 		return refuse(batch, err)
 	}
@@ -215,14 +207,6 @@ func (s *Store) fail(err error, held *request) {
 		default:
 			return
 		}
-	}
-}
-
-// acknowledge answers a batch with made-up results. It exists to prove that the
-// crash tests notice a log that answers before it commits.
-func acknowledge(batch []*request) {
-	for _, r := range batch {
-		r.finish(Result{Stream: r.write.Stream, Version: r.write.Expected + 1}, nil)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"ensemble/eventstore"
+	"ensemble/internal/fault"
 )
 
 // Commit implements [eventstore.Driver].
@@ -87,7 +88,7 @@ type keyEntryAt struct {
 
 // write brings a sequenced batch into the file, in one transaction.
 func (l *Log) write(batch []eventstore.Write, q eventstore.Sequenced) (c change, err error) {
-	end, err := sqlitex.ImmediateTransaction(l.writer)
+	end, err := l.begin()
 	if err != nil {
 		return c, fmt.Errorf("begin: %w", err)
 	}
@@ -107,6 +108,24 @@ func (l *Log) write(batch []eventstore.Write, q eventstore.Sequenced) (c change,
 		return c, err
 	}
 	return c, l.deleteExpired()
+}
+
+// begin begins a transaction and returns how to end it. In the build that is broken
+// on purpose it ends only when the next one begins, after its commands were
+// answered: the crash tests have to notice.
+func (l *Log) begin() (end func(*error), err error) {
+	if l.late != nil {
+		l.late(&err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	end, err = sqlitex.ImmediateTransaction(l.writer)
+	if fault.AckBeforeCommit && err == nil {
+		l.late = end
+		return func(*error) {}, nil
+	}
+	return end, err
 }
 
 // deleteExpired drops the outcomes that nobody is answered from any more.

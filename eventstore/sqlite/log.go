@@ -53,6 +53,7 @@ type Log struct {
 	writer  *sqlite.Conn // used by Commit alone
 	encoder encoder      // used by Commit alone
 	broken  error        // why Commit takes no more; used by Commit alone
+	late    func(*error) // ends the transaction of a build that is broken on purpose
 	expired int64        // outcomes up to this id can go; used by Commit alone
 
 	mu    sync.RWMutex // guards index and head

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"iter"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"ensemble/eventstore"
+	"ensemble/eventstore/sqlite"
+	"ensemble/internal/chaos"
+)
+
+// buildBinary builds the product with some build tags.
+func buildBinary(t *testing.T, tags string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "ensemble.exe")
+	cmd := exec.Command("go", "build", "-tags", tags, "-o", path, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return path
+}
+
+// killRounds runs rounds of kill -9 against a build.
+func killRounds(t *testing.T, tags string, rounds int, seed uint64) ([]string, error) {
+	t.Helper()
+	data := filepath.Join(t.TempDir(), "data")
+	t.Logf("seed %d", seed)
+	return chaos.Run(t.Context(), chaos.Options{
+		Process: &chaos.Process{Binary: buildBinary(t, tags), Data: data, Dir: t.TempDir()},
+		Rounds:  rounds,
+		Seed:    seed,
+		ReadLog: func(ctx context.Context, log string, after int64) iter.Seq2[chaos.Event, error] {
+			return readLog(ctx, filepath.Join(data, log+".db"), eventstore.Position(after))
+		},
+		Round: func(n, commands int) {
+			if n%20 == 0 {
+				t.Logf("round %d, %d commands", n, commands)
+			}
+		},
+	})
+}
+
+// readLog reads a log from its file while the system runs.
+func readLog(ctx context.Context, path string, after eventstore.Position) iter.Seq2[chaos.Event, error] {
+	return func(yield func(chaos.Event, error) bool) {
+		log, err := sqlite.Open(ctx, path, sqlite.Options{ReadOnly: true})
+		if err != nil {
+			yield(chaos.Event{}, err)
+			return
+		}
+		defer log.Close()
+		for {
+			page, err := log.ReadAll(ctx, after, eventstore.MaxPage)
+			if err != nil {
+				yield(chaos.Event{}, err)
+				return
+			}
+			if len(page) == 0 {
+				return
+			}
+			for _, e := range page {
+				after = e.Position
+				if !yield(chaos.Event{
+					Position: int64(e.Position), Version: int64(e.Version), Number: e.Number,
+					Stream: e.Stream.String(), Type: e.Type, Time: e.Time,
+				}, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// number returns a whole number from the environment.
+func number(t *testing.T, name string, otherwise int) int {
+	t.Helper()
+	text, set := os.LookupEnv(name)
+	if !set {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+func TestKillMinusNine(t *testing.T) {
+	rounds := number(t, "ENSEMBLE_KILL_ROUNDS", 20)
+	violations, err := killRounds(t, "", rounds, rand.Uint64())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range violations {
+		t.Error(v)
+	}
+	t.Logf("%d rounds", rounds)
+}
+
+func TestKillMinusNineCatchesABuildThatAnswersBeforeItCommits(t *testing.T) {
+	violations, err := killRounds(t, "ensemble_ack_before_commit", 20, rand.Uint64())
+	if len(violations) == 0 && err == nil {
+		t.Fatal("20 rounds of a build that loses what it acknowledged went unnoticed")
+	}
+	t.Log(violations, err)
+}

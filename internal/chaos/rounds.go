@@ -1,0 +1,117 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ensemble/client"
+)
+
+// Options says what Run does.
+type Options struct {
+	Process *Process
+	Rounds  int
+	Seed    uint64
+	// ReadLog returns the events of a log ("user" or "friend") after a position.
+	// It is called while the system runs.
+	ReadLog func(ctx context.Context, log string, after int64) iter.Seq2[Event, error]
+	// Round, if set, is told of each round that is over.
+	Round func(n, commands int)
+}
+
+// fullAudit is after how many rounds the logs are audited from their first event.
+const fullAudit = 50
+
+// settleTimeout is how long the commands left open by a kill may take.
+const settleTimeout = time.Minute
+
+// Run kills the system so many times under load, and returns the violations of
+// the first round that has any.
+func Run(ctx context.Context, o Options) (violations []string, err error) {
+	r := &rounds{Options: o, ledger: NewLedger(), people: &people{}}
+	rnd := rand.New(rand.NewPCG(o.Seed, 0)) //nolint:gosec // repeatable on purpose
+	address, err := o.Process.Start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer o.Process.Kill()
+	for n := 1; n <= o.Rounds; n++ {
+		under := 30*time.Millisecond + time.Duration(rnd.IntN(220))*time.Millisecond
+		r.killUnderLoad(ctx, address, under, rnd.Uint64())
+		if address, err = o.Process.Start(ctx); err != nil {
+			return nil, fmt.Errorf("round %d: %w", n, err)
+		}
+		violations, err = r.verify(ctx, address, n%fullAudit == 0 || n == o.Rounds)
+		if err != nil || len(violations) > 0 {
+			return violations, err
+		}
+		if o.Round != nil {
+			o.Round(n, r.ledger.Sent())
+		}
+	}
+	return nil, o.Process.Stop()
+}
+
+// rounds is a run under way.
+type rounds struct {
+	Options
+	ledger *Ledger
+	people *people
+	serial atomic.Int64
+}
+
+// load returns a load on the gateway at an address, and how to end it.
+func (r *rounds) load(address string) (*load, func()) {
+	transport := client.Transport(workers)
+	l := &load{
+		ledger: r.ledger, people: r.people, serial: &r.serial,
+		client: client.New("http://"+address, &http.Client{Transport: transport, Timeout: settleTimeout}),
+	}
+	return l, transport.CloseIdleConnections
+}
+
+// killUnderLoad sends commands for so long, then kills the system while they are
+// on their way.
+func (r *rounds) killUnderLoad(ctx context.Context, address string, under time.Duration, seed uint64) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	load, done := r.load(address)
+	defer done()
+	var group sync.WaitGroup
+	group.Go(func() { load.run(ctx, seed) })
+	select {
+	case <-time.After(under):
+	case <-ctx.Done():
+	}
+	r.Process.Kill()
+	cancel()
+	group.Wait()
+}
+
+// verify settles what was left open and holds both logs against the ledger.
+func (r *rounds) verify(ctx context.Context, address string, full bool) (violations []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	load, done := r.load(address)
+	defer done()
+	if err := load.settle(ctx); err != nil {
+		return nil, err
+	}
+	if full {
+		r.ledger.Restart()
+	}
+	for _, log := range []string{userLog, friendLog} {
+		found, err := r.ledger.Audit(log, r.ReadLog(ctx, log, r.ledger.Position(log)))
+		if err != nil {
+			return nil, err
+		}
+		violations = append(violations, found...)
+	}
+	return violations, nil
+}
