@@ -41,6 +41,8 @@ func (r *request) readBody() ([]byte, error) {
 	}
 }
 
+// bodyFailure tells a client that sent too much from one that stopped sending.
+// Either is the client's to correct, so neither is kept under a key.
 func bodyFailure(err error) error {
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return failure{slug: wire.BodyTooLarge}

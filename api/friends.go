@@ -74,8 +74,10 @@ func (a *friendAPI) addFriend(r *request) error {
 		if err != nil {
 			return err
 		}
-		f, _ := out.State.SeenFrom(id)
+		f, _ := out.State.SeenFrom(id) // they are friends now, so there is one
 		a.log.moved(r, out.Position)
+		// 200 when the other side had asked before: what was wanted is the case,
+		// but not by this command.
 		status := http.StatusOK
 		if out.Changed {
 			status = http.StatusCreated

@@ -45,33 +45,42 @@ func (s *Service) components(ctx context.Context) []wire.Component {
 	return components
 }
 
+// health answers with every component. Like the Spring system it says DOWN with
+// 503, so that load balancers need not read the body.
 func (s *Service) health(r *request) error {
 	var up bool
 	r.out, up = wire.AppendHealth(r.out, s.components(r.Context()))
 	return r.reply(statusOf(up), wire.HealthType, r.out)
 }
 
+// liveness says UP as long as anything can be said: a process whose log has
+// stopped is ended by its owner, not by a probe that restarts it in a loop.
 func (s *Service) liveness(r *request) error {
 	r.out = wire.AppendGroup(r.out, true)
 	return r.reply(http.StatusOK, wire.HealthType, r.out)
 }
 
+// readiness sums up the components: whether requests should be sent here.
 func (s *Service) readiness(r *request) error {
 	_, up := wire.AppendHealth(nil, s.components(r.Context()))
 	r.out = wire.AppendGroup(r.out, up)
 	return r.reply(statusOf(up), wire.HealthType, r.out)
 }
 
+// info says which build answers.
 func (s *Service) info(r *request) error {
 	r.out = wire.AppendInfo(r.out, s.config.Name, s.config.Version)
 	return r.reply(http.StatusOK, wire.HealthType, r.out)
 }
 
+// livez is liveness for those who read only the status.
 func (*Service) livez(r *request) error {
 	r.out = append(r.out, "ok\n"...)
 	return r.reply(http.StatusOK, textType, r.out)
 }
 
+// readyz is readiness for those who read only the status. With verbose it has a
+// line for each component; the reasons are in the log, where no stranger reads.
 func (s *Service) readyz(r *request) error {
 	_, verbose := r.param("verbose")
 	var up bool
@@ -79,6 +88,7 @@ func (s *Service) readyz(r *request) error {
 	return r.reply(statusOf(up), textType, r.out)
 }
 
+// metrics answers with what is measured in the whole process.
 func (s *Service) metrics(r *request) error {
 	r.status = http.StatusOK
 	s.config.Metrics.Handler().ServeHTTP(r.w, r.Request)

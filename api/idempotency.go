@@ -15,7 +15,9 @@ const principal = "anonymous"
 // maxRunning bounds the keys whose first request is under way.
 const maxRunning = 1 << 16
 
-// running knows the keys whose first request is under way in this process.
+// running knows the keys whose first request is under way in this process. It only
+// spares the client a wait: that a key happens once is the log's guarantee, also
+// against other processes.
 type running struct {
 	mu   sync.Mutex
 	keys map[[16]byte]struct{}
@@ -28,7 +30,7 @@ func (r *running) begin(key [16]byte) error {
 	if _, busy := r.keys[key]; busy {
 		return failure{slug: wire.KeyInUse, retry: retrySoon}
 	}
-	if len(r.keys) >= maxRunning {
+	if len(r.keys) >= maxRunning { // more than connections: nobody honest gets here
 		return eventstore.ErrBusy
 	}
 	if r.keys == nil {
@@ -38,6 +40,8 @@ func (r *running) begin(key [16]byte) error {
 	return nil
 }
 
+// end lets the next request with the key run. By then the outcome is in the log,
+// which answers it.
 func (r *running) end(key [16]byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -58,7 +62,7 @@ func (s *Service) once(r *request, body []byte, command func(*eventstore.Key) er
 	if err := s.running.begin(key.Hash); err != nil {
 		return err
 	}
-	defer s.running.end(key.Hash)
+	defer s.running.end(key.Hash) // also after a panic, or the key would be stuck
 	return command(key)
 }
 

@@ -51,6 +51,8 @@ func (r *request) direction(otherwise readmodel.Direction) (readmodel.Direction,
 // streamList answers with an array, item by item. An error before the first part
 // is sent becomes a problem; one after it aborts the connection.
 func streamList[T any](r *request, items iter.Seq2[T, error], appendItem func([]byte, T) []byte) error {
+	// One buffer for the whole list, sent whenever it is full: a list of any
+	// length costs the memory of one part.
 	r.out = append(r.out[:0], '[')
 	first := true
 	for item, err := range items {
@@ -66,7 +68,7 @@ func streamList[T any](r *request, items iter.Seq2[T, error], appendItem func([]
 		}
 	}
 	r.out = append(r.out, ']')
-	if r.status == 0 {
+	if r.status == 0 { // it fits into one part, so its length is known
 		return r.reply(http.StatusOK, jsonType, r.out)
 	}
 	r.flush()
@@ -89,7 +91,9 @@ func (r *request) flush() {
 		r.w.WriteHeader(http.StatusOK)
 	}
 	if r.Method != http.MethodHead {
-		// Not every writer has deadlines; a real connection does.
+		// The server's deadline is for the whole answer; as long as the client
+		// keeps reading, a long list gets more. Not every writer has deadlines,
+		// but a real connection does.
 		_ = http.NewResponseController(r.w).SetWriteDeadline(time.Now().Add(flushWithin))
 		if _, err := r.w.Write(r.out); err != nil {
 			panic(http.ErrAbortHandler)

@@ -30,7 +30,7 @@ func (l *logName) position(p eventstore.Position) string {
 	b := make([]byte, 0, 40)
 	b = append(append(b, l.name...), ':')
 	b = strconv.AppendInt(b, int64(p), 10)
-	uuid := l.lineage.At(p)
+	uuid := l.lineage.At(p) // after a restore, older positions keep their name
 	return string(hex.AppendEncode(append(b, '@'), uuid[:4]))
 }
 
@@ -38,6 +38,7 @@ func (l *logName) position(p eventstore.Position) string {
 func (l *logName) etag(v eventstore.Version) string {
 	b := make([]byte, 0, 40)
 	b = strconv.AppendInt(append(b, '"'), int64(v), 10)
+	// The first UUID, so that a restored log keeps the tags of what it restored.
 	b = hex.AppendEncode(append(b, '-'), l.lineage[0].UUID[:4])
 	return string(append(b, '"'))
 }

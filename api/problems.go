@@ -115,6 +115,8 @@ func storeFailure(err error) failure {
 	return failure{slug: wire.Internal}
 }
 
+// missingDetail names everybody who is not there, as the member missing does for
+// programs.
 func missingDetail(ids []int64) string {
 	texts := make([]string, len(ids))
 	for i, id := range ids {

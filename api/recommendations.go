@@ -47,6 +47,7 @@ func (a *recommendationAPI) recommend(r *request) error {
 	return streamList(r, a.recommendations.Recommend(r.Context(), id, limit), appendCandidate)
 }
 
+// appendCandidate fits a candidate into a list.
 func appendCandidate(dst []byte, c recommendation.Candidate) []byte {
 	return wire.AppendRecommendation(dst, c.User, c.Weight)
 }

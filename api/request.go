@@ -28,6 +28,7 @@ type request struct {
 // keepBuffer is the size up to which buffers are reused.
 const keepBuffer = 64 << 10
 
+// begin takes a request over. Everything derived from it is looked at once, here.
 func (r *request) begin(route *route, w http.ResponseWriter, h *http.Request) {
 	r.Request, r.w, r.route, r.status = h, w, route, 0
 	r.path = h.URL.EscapedPath()
@@ -37,6 +38,8 @@ func (r *request) begin(route *route, w http.ResponseWriter, h *http.Request) {
 	r.in, r.out = r.in[:0], r.out[:0]
 }
 
+// end lets go of the request, so that the pool keeps no connection alive, and of
+// buffers that a single large answer has made large.
 func (r *request) end() {
 	in, out := r.in, r.out
 	*r = request{}
@@ -52,6 +55,8 @@ func (r *request) end() {
 func (r *request) reply(status int, mediaType string, body []byte) error {
 	h := r.w.Header()
 	h["Content-Type"] = []string{mediaType}
+	// Headers are set by their canonical names without the detour of Set, which
+	// would canonicalise them for every answer.
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	r.status = status
 	r.w.WriteHeader(status)
@@ -84,6 +89,8 @@ func (r *request) param(name string) (value string, count int) {
 		var pair string
 		pair, rest, _ = strings.Cut(rest, "&")
 		key, raw, _ := strings.Cut(pair, "=")
+		// Read in place: url.Query would build a map for one or two values, and
+		// drop pairs that it finds malformed.
 		if unescape(key) != name || pair == "" {
 			continue
 		}
@@ -165,6 +172,8 @@ func forwardedPrefix(h http.Header) string {
 	return strings.TrimSuffix(v[0], "/")
 }
 
+// isPathByte says whether a byte may stand in a prefix. Nothing that could end a
+// header, begin another host or need escaping may.
 func isPathByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("/-_.~", c) >= 0
 }

@@ -19,7 +19,9 @@ func Server(handler http.Handler, log *slog.Logger) *http.Server {
 		WriteTimeout:      60 * time.Second, // lists move it forward, part by part
 		IdleTimeout:       120 * time.Second,
 		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		// What net/http says here is about broken clients, one line each: noise
+		// to an operator unless somebody is looking for it.
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		// OPTIONS * is answered like any other request.
 		DisableGeneralOptionsHandler: true,
 	}

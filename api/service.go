@@ -61,6 +61,8 @@ func (s *Service) with(routes []route) *Service {
 	return s
 }
 
+// measured returns the handler of a route. It is measured by the pattern: a label
+// for each path would be a time series for each user.
 func (s *Service) measured(route *route) http.Handler {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.handle(route, w, r) //nolint:contextcheck // the request has it

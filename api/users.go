@@ -40,6 +40,7 @@ func NewUser(ctx context.Context, c UserConfig) (*Service, error) {
 		return nil, err
 	}
 	a := &userAPI{Service: newService(c.Config), commands: c.Commands, users: c.Users, log: log}
+	// A service whose log has stopped can answer nothing but its health.
 	a.config.Health.Add("log", logWorks(c.Store))
 	return a.with(a.routes()), nil
 }
@@ -65,6 +66,8 @@ func (a *userAPI) create(r *request) error {
 		return err
 	}
 	if body.ID != "" {
+		// The Spring system would overwrite somebody; a client that sends an id
+		// here has to hear that it won't get it.
 		body.Mistyped = append(body.Mistyped, user.FieldError{
 			Pointer: "/id", Detail: "must be absent or null: the id is given here",
 		})
@@ -74,6 +77,7 @@ func (a *userAPI) create(r *request) error {
 		if out.Replayed {
 			r.replayed()
 		}
+		// The outcome is rebuilt from the events, whose names are mute by then.
 		if err == nil && out.Replayed {
 			err = a.alive(r.Context(), out.State.ID)
 		}
@@ -118,6 +122,8 @@ func (a *userAPI) rename(r *request) error {
 	if err != nil {
 		return err
 	}
+	// The rules will ask this again, but they ask it before they look at names,
+	// and a body that is no command never gets to them.
 	if err := a.alive(r.Context(), id); err != nil {
 		return err
 	}

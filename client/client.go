@@ -99,6 +99,7 @@ func (c *Client) do(ctx context.Context, call call, out any) (Answer, error) {
 	if err != nil {
 		return Answer{}, fmt.Errorf("%s %s: %w", call.method, call.path, err)
 	}
+	// Header names are canonical, so they are set without the detour of Set.
 	if call.body != nil {
 		req.Header["Content-Type"] = []string{"application/json"}
 	}
@@ -121,6 +122,8 @@ func (c *Client) do(ctx context.Context, call call, out any) (Answer, error) {
 
 // decode reads a whole body. What is cut short is an error.
 func decode(body io.Reader, out any) error {
+	// Read to the end before anything is decoded: a decoder that stops at the
+	// last bracket would leave the connection unusable for the next call.
 	data, err := io.ReadAll(body)
 	if err != nil || out == nil {
 		return err
@@ -128,6 +131,7 @@ func decode(body io.Reader, out any) error {
 	return json.Unmarshal(data, out)
 }
 
+// answerOf keeps the headers that callers decide on.
 func answerOf(resp *http.Response) Answer {
 	return Answer{
 		Status:        resp.StatusCode,
@@ -139,6 +143,8 @@ func answerOf(resp *http.Response) Answer {
 	}
 }
 
+// problemOf reads an answer that is not a success. Proxies on the way answer with
+// pages of their own; their first words go into the detail.
 func problemOf(resp *http.Response) error {
 	e := new(ProblemError)
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))

@@ -27,6 +27,7 @@ func (c *Client) Rename(ctx context.Context, id int64, firstName, lastName strin
 	return c.sendUser(ctx, call{method: http.MethodPut, path: userPath(id)}, firstName, lastName)
 }
 
+// sendUser sends the names of a person and reads the person back.
 func (c *Client) sendUser(ctx context.Context, call call, firstName, lastName string) (u wire.User, a Answer, err error) {
 	if call.body, err = json.Marshal(names{firstName, lastName}); err != nil {
 		return wire.User{}, Answer{}, fmt.Errorf("%s %s: %w", call.method, call.path, err)
@@ -47,6 +48,7 @@ func (c *Client) Users(ctx context.Context, limit int) (users []wire.User, err e
 	return users, err
 }
 
+// userPath returns the path of a person, through the gateway.
 func userPath(id int64) string { return "/user/v1/users/" + strconv.FormatInt(id, 10) }
 
 // limitQuery returns the query option limit, "" for 0.

@@ -62,6 +62,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.EscapedPath()
 	for i := range g.config.Services {
 		rest, found := strings.CutPrefix(path, g.config.Services[i].Prefix)
+		// /users is not /user: a prefix ends at a slash or with the path.
 		if found && (rest == "" || rest[0] == '/') {
 			g.forward(&g.config.Services[i], rest, w, r)
 			return
@@ -82,6 +83,7 @@ func (g *gateway) forward(s *Service, rest string, w http.ResponseWriter, r *htt
 		rest, decoded = "/", "/"
 	}
 	inner := marked(r, s.Prefix)
+	// Services match the escaped path, so it has to lose the prefix as well.
 	inner.URL = new(url.URL)
 	*inner.URL = *r.URL
 	inner.URL.Path, inner.URL.RawPath = decoded, ""
@@ -111,6 +113,7 @@ func isPrivate(path string) bool {
 func marked(r *http.Request, prefix string) *http.Request {
 	changed := new(http.Request)
 	*changed = *r
+	// A shallow copy is enough: values are replaced, never changed.
 	changed.Header = make(http.Header, len(r.Header)+2)
 	maps.Copy(changed.Header, r.Header)
 	delete(changed.Header, "X-Forwarded-Prefix")

@@ -49,6 +49,7 @@ func (g *gateway) answer(w http.ResponseWriter, r *http.Request) {
 	g.onlyGet(w, r, handler)
 }
 
+// prefixes lists where services are, to help somebody who has mistyped one.
 func (g *gateway) prefixes() string {
 	prefixes := make([]string, len(g.config.Services))
 	for i, s := range g.config.Services {
@@ -81,6 +82,7 @@ func (g *gateway) components(ctx context.Context) []wire.Component {
 	return components
 }
 
+// up asks one component. Why it is down is for the log: strangers read the answer.
 func (g *gateway) up(ctx context.Context, name string, ready func(context.Context) error) bool {
 	err := ready(ctx)
 	if err != nil {
@@ -89,28 +91,35 @@ func (g *gateway) up(ctx context.Context, name string, ready func(context.Contex
 	return err == nil
 }
 
+// health answers with the gateway and each service behind it.
 func (g *gateway) health(w http.ResponseWriter, r *http.Request) {
 	body, up := wire.AppendHealth(nil, g.components(r.Context()))
 	reply(w, r, statusOf(up), wire.HealthType, body)
 }
 
+// liveness says UP as long as anything can be said. Restarting the gateway would
+// repair no service.
 func (*gateway) liveness(w http.ResponseWriter, r *http.Request) {
 	reply(w, r, http.StatusOK, wire.HealthType, wire.AppendGroup(nil, true))
 }
 
+// readiness sums up the components.
 func (g *gateway) readiness(w http.ResponseWriter, r *http.Request) {
 	_, up := wire.AppendHealth(nil, g.components(r.Context()))
 	reply(w, r, statusOf(up), wire.HealthType, wire.AppendGroup(nil, up))
 }
 
+// info says which build answers.
 func (g *gateway) info(w http.ResponseWriter, r *http.Request) {
 	reply(w, r, http.StatusOK, wire.HealthType, wire.AppendInfo(nil, "edge-service", g.config.Version))
 }
 
+// livez is liveness for those who read only the status.
 func (*gateway) livez(w http.ResponseWriter, r *http.Request) {
 	reply(w, r, http.StatusOK, textType, []byte("ok\n"))
 }
 
+// readyz is readiness for those who read only the status.
 func (g *gateway) readyz(w http.ResponseWriter, r *http.Request) {
 	body, up := wire.AppendReadiness(nil, g.components(r.Context()), r.URL.Query().Has("verbose"))
 	reply(w, r, statusOf(up), textType, body)
@@ -135,6 +144,8 @@ func problem(w http.ResponseWriter, r *http.Request, slug wire.Slug, detail stri
 	reply(w, r, p.Status, wire.ProblemType, wire.AppendProblem(nil, &p))
 }
 
+// reply sends a whole body. Its length is always known, so a connection that breaks
+// halfway can't be mistaken for the end.
 func reply(w http.ResponseWriter, r *http.Request, status int, mediaType string, body []byte) {
 	w.Header()["Content-Type"] = []string{mediaType}
 	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
@@ -145,6 +156,7 @@ func reply(w http.ResponseWriter, r *http.Request, status int, mediaType string,
 	}
 }
 
+// statusOf returns the status with which a health is answered.
 func statusOf(up bool) int {
 	if up {
 		return http.StatusOK

@@ -45,6 +45,8 @@ func (b *UserBody) Faults() []user.FieldError {
 	return all
 }
 
+// mistyped says whether a member was found wrong already. A second complaint, that
+// its empty stand-in is blank, would only confuse.
 func (b *UserBody) mistyped(pointer string) bool {
 	for _, f := range b.Mistyped {
 		if f.Pointer == pointer || f.Pointer == "" {
@@ -98,6 +100,7 @@ func (d *userDecoder) document() error {
 	return nil
 }
 
+// object reads the members of the body in the order in which they come.
 func (d *userDecoder) object() error {
 	if _, err := d.ReadToken(); err != nil {
 		return d.syntax(err)
@@ -117,6 +120,8 @@ func (d *userDecoder) object() error {
 	}
 }
 
+// member reads the value of one member. Names are compared as they are: Go's own
+// decoder would take FIRSTNAME for firstName.
 func (d *userDecoder) member(name string) (err error) {
 	switch name {
 	case "firstName":
@@ -133,6 +138,7 @@ func (d *userDecoder) member(name string) (err error) {
 	return err
 }
 
+// missing notes the names that were not there.
 func (d *userDecoder) missing() {
 	if !d.first {
 		d.fault("/firstName", "is required")
@@ -151,6 +157,8 @@ func (d *userDecoder) text(pointer string) (string, error) {
 	if err != nil {
 		return "", d.syntax(err)
 	}
+	// The whole body is UTF-8, so what can't be unquoted is an escaped half of a
+	// pair.
 	text, invalid := jsontext.AppendUnquote(nil, raw)
 	if invalid != nil {
 		d.fault(pointer, `must not contain a lone surrogate (half of a \u pair)`)
@@ -169,6 +177,8 @@ func (d *userDecoder) integer(pointer string) (string, error) {
 		if err != nil {
 			return "", d.syntax(err)
 		}
+		// 1.0 and 1e0 are not written by anybody who means an id, and reading
+		// them as floats would make neighbours of large ids equal.
 		if bytes.ContainsAny(raw, ".eE") {
 			d.fault(pointer, "must be an integer")
 			return "", nil
@@ -188,7 +198,7 @@ func (d *userDecoder) wrong(pointer, detail string) error {
 // skip goes over one value, as long as it isn't nested too deeply.
 func (d *userDecoder) skip() error {
 	depth := d.StackDepth()
-	for {
+	for { // token by token, or the depth would only be known at the end
 		if _, err := d.ReadToken(); err != nil {
 			return d.syntax(err)
 		}
@@ -201,6 +211,8 @@ func (d *userDecoder) skip() error {
 	}
 }
 
+// fault notes what is wrong and lets the reading go on, so that the client hears
+// of everything at once.
 func (d *userDecoder) fault(pointer, detail string) {
 	d.body.Mistyped = append(d.body.Mistyped, user.FieldError{Pointer: pointer, Detail: detail})
 }

@@ -48,6 +48,7 @@ func AppendInfo(dst []byte, application, version string) []byte {
 	return append(dst, `}}`...)
 }
 
+// appendStatus appends the one member that every client of a health reads.
 func appendStatus(dst []byte, up bool) []byte {
 	if up {
 		return append(dst, `"status":"UP"`...)

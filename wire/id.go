@@ -8,7 +8,7 @@ func ParseID(s string) (id int64, ok bool) {
 	if len(s) == 0 || len(s) > 19 || s[0] == '0' {
 		return 0, false
 	}
-	for i := range len(s) {
+	for i := range len(s) { // by hand: strconv takes signs, and reports with garbage
 		digit := int64(s[i]) - '0'
 		if digit < 0 || digit > 9 || id > (math.MaxInt64-digit)/10 {
 			return 0, false

@@ -67,10 +67,13 @@ func AppendProblem(dst []byte, p *Problem) []byte {
 	return append(dst, '}')
 }
 
+// appendMember appends a text member; name brings its punctuation along.
 func appendMember(dst []byte, name, value string) []byte {
 	return appendText(append(dst, name...), value)
 }
 
+// appendMissing appends an extension member, or nothing: an empty list would look
+// like an answer.
 func appendMissing(dst []byte, missing []int64) []byte {
 	if len(missing) == 0 {
 		return dst
@@ -85,6 +88,7 @@ func appendMissing(dst []byte, missing []int64) []byte {
 	return append(dst, ']')
 }
 
+// appendErrors appends an extension member, or nothing.
 func appendErrors(dst []byte, errs []user.FieldError) []byte {
 	if len(errs) == 0 {
 		return dst

@@ -47,6 +47,8 @@ func (t *Time) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// parse reads the text forms. RFC 3339 has no offset without a colon, which is
+// what older Jackson versions write.
 func (t *Time) parse(s string) error {
 	parsed, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil {

@@ -81,6 +81,7 @@ func Start(t TB, o Options) *System {
 	return s
 }
 
+// openLog opens a log in memory, with its view and its committer.
 func openLog(
 	t TB, queue int, wrap func(eventstore.Driver) eventstore.Driver, view eventstore.View,
 ) *eventstore.Store {
@@ -190,6 +191,7 @@ func Do(h http.Handler, method, target, body string, headers ...string) *httptes
 // Quiet returns a logger that nobody hears.
 func Quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
+// fatal ends a test that can't go on.
 func fatal(t TB, err error) {
 	t.Helper()
 	if err != nil {
