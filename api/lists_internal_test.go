@@ -53,7 +53,8 @@ func TestAListStopsAskingWhenTheClientHasGone(t *testing.T) {
 	r.w = gone{r.w}
 	asked := 0
 	defer func() {
-		if cause := recover(); cause != http.ErrAbortHandler || asked != 1 {
+		cause, _ := recover().(error)
+		if !errors.Is(cause, http.ErrAbortHandler) || asked != 1 {
 			t.Errorf("after %d items: %v", asked, cause)
 		}
 	}()
