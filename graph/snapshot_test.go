@@ -1,0 +1,93 @@
+package graph
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func snapshot(t interface{ Fatal(...any) }, g *Graph, meta string) []byte {
+	var b bytes.Buffer
+	if err := g.WriteSnapshot(&b, []byte(meta)); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestASnapshotIsTheSameGraph(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		g, o := New(), newOracle()
+		changes := rapid.SliceOfN(rapid.Custom(drawChange), 0, 60).Draw(t, "changes")
+		must(t, g, changes...)
+		o.apply(changes...)
+		read, meta, err := ReadSnapshot(bytes.NewReader(snapshot(t, g, "user:7")))
+		if err != nil || string(meta) != "user:7" {
+			t.Fatalf("meta %q, %v", meta, err)
+		}
+		compareAll(t, read, o, 10)
+		more := rapid.SliceOfN(rapid.Custom(drawChange), 0, 20).Draw(t, "more")
+		if got, want := must(t, read, more...), o.apply(more...); got != want {
+			t.Fatalf("after reading %+v changed %d, want %d", more, got, want)
+		}
+		compareAll(t, read, o, 10)
+	})
+}
+
+func TestASnapshotThatIsDamagedIsRefused(t *testing.T) {
+	good := snapshot(t, small(t), "meta")
+	for i := range good {
+		bad := bytes.Clone(good)
+		bad[i] ^= 0x10
+		if _, _, err := ReadSnapshot(bytes.NewReader(bad)); !errors.Is(err, ErrSnapshot) {
+			t.Fatalf("byte %d flipped: %v", i, err)
+		}
+	}
+	for n := range good {
+		if _, _, err := ReadSnapshot(bytes.NewReader(good[:n])); !errors.Is(err, ErrSnapshot) {
+			t.Fatalf("cut to %d bytes: %v", n, err)
+		}
+	}
+}
+
+func TestMetaHasALimit(t *testing.T) {
+	if err := New().WriteSnapshot(&bytes.Buffer{}, make([]byte, MaxMeta+1)); err == nil {
+		t.Fatal("too much meta was written")
+	}
+}
+
+// brokenWriter fails after so many bytes.
+type brokenWriter int
+
+func (w *brokenWriter) Write(b []byte) (int, error) {
+	if *w -= brokenWriter(len(b)); *w < 0 {
+		return 0, errors.New("disk full")
+	}
+	return len(b), nil
+}
+
+func TestAWriterThatFailsIsReported(t *testing.T) {
+	for _, room := range []brokenWriter{0, 100} {
+		if err := small(t).WriteSnapshot(&room, nil); err == nil || !strings.Contains(err.Error(), "disk full") {
+			t.Fatalf("got %v", err)
+		}
+	}
+}
+
+func FuzzReadSnapshot(f *testing.F) {
+	f.Add(snapshot(f, small(f), "meta"))
+	f.Add(snapshot(f, New(), ""))
+	f.Add([]byte(snapshotMagic + "\xff\xff\xff\xff"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		g, meta, err := ReadSnapshot(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		again, _, err := ReadSnapshot(bytes.NewReader(snapshot(t, g, string(meta))))
+		if err != nil || again.Stats().Friendships != g.Stats().Friendships {
+			t.Fatalf("a graph that was read can't be written: %v", err)
+		}
+	})
+}
