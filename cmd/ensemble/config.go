@@ -14,28 +14,49 @@ type configFile string
 // BeforeResolve makes the file a source of flags, below the environment.
 func (f configFile) BeforeResolve(k *kong.Kong, ctx *kong.Context, trace *kong.Path) error {
 	path := string(ctx.FlagValue(trace.Flag).(configFile)) //nolint:forcetypeassert // kong hands us our own flag
-	file, err := os.Open(path)                             //nolint:gosec // the operator's file
+	text, err := os.ReadFile(path)                         //nolint:gosec // the operator's file
 	if err != nil {
 		return fmt.Errorf("read --config: %w", err)
 	}
-	defer file.Close() //nolint:errcheck // only read
-	resolver, err := kong.JSON(file)
-	if err != nil {
+	values := fileValues{}
+	if err := json.Unmarshal(text, &values); err != nil {
 		return fmt.Errorf("read --config %s: %w; it has to be one JSON object", path, err)
 	}
-	ctx.AddResolver(below{resolver})
+	if err := values.Validate(k.Model); err != nil {
+		return fmt.Errorf("read --config %s: %w", path, err)
+	}
+	ctx.AddResolver(values)
 	return nil
 }
 
-// below lets the environment win over a file: kong would ask the file last.
-type below struct{ kong.Resolver }
+// fileValues are the flags in a file.
+type fileValues map[string]any
 
-// Resolve implements kong.Resolver.
-func (b below) Resolve(ctx *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
-	if v, ok := lookup(flag); ok {
-		return v, nil
+// Validate implements kong.Resolver: it refuses names that no command has.
+func (v fileValues) Validate(app *kong.Application) error {
+	known := map[string]bool{}
+	nodes := []*kong.Node{app.Node}
+	for len(nodes) > 0 {
+		for _, flag := range nodes[0].Flags {
+			known[flag.Name] = true
+		}
+		nodes = append(nodes[1:], nodes[0].Children...)
 	}
-	return b.Resolver.Resolve(ctx, parent, flag)
+	for name := range v {
+		if !known[name] {
+			return fmt.Errorf("there is no flag %q; 'ensemble config' shows the names", name)
+		}
+	}
+	return nil
+}
+
+// Resolve implements kong.Resolver. The environment wins over the file, and kong
+// asks the file last.
+func (v fileValues) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	if set, ok := lookup(flag); ok {
+		return set, nil
+	}
+	return v[flag.Name], nil
 }
 
 // environment resolves flags from variables, those of the Spring system
