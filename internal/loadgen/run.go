@@ -21,6 +21,9 @@ type Options struct {
 	// Keys begins every idempotency key. Two runs with the same Keys against the
 	// same system do the work of one; a prefix of its own makes a run of its own.
 	Keys string
+	// IDs, if set, receives the ids that the people were given, by index; it has to
+	// be as long as Graph.People.
+	IDs []int64
 	// Progress, if set, is told how far a phase is. It is called from many
 	// goroutines.
 	Progress func(phase string, done, total int)
@@ -36,7 +39,10 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if o.Progress == nil {
 		o.Progress = func(string, int, int) {}
 	}
-	r := run{Options: o, ids: make([]int64, len(o.Graph.People)), names: NewNames(o.Seed)}
+	if o.IDs == nil {
+		o.IDs = make([]int64, len(o.Graph.People))
+	}
+	r := run{Options: o, ids: o.IDs, names: NewNames(o.Seed)}
 	var report Report
 	for _, p := range []phase{
 		{"users", len(r.ids), r.createUser},
