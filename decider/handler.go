@@ -259,6 +259,7 @@ func (h *Handler[S, C, E]) remember(stream eventstore.Stream, s snapshot[S]) {
 	}
 }
 
+// outcome returns what a command on this state is answered.
 func (s snapshot[S]) outcome(stream eventstore.Stream, changed bool) Outcome[S] {
 	return Outcome[S]{State: s.state, Stream: stream, Version: s.version, Position: s.position, Changed: changed}
 }

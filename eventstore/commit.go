@@ -24,6 +24,7 @@ const (
 	withdrawn              // by its caller, whose context ended
 )
 
+// finish answers the caller. Only the owner of the request may call it.
 func (r *request) finish(result Result, err error) {
 	r.result, r.err = result, err
 	close(r.done)
@@ -218,6 +219,7 @@ func (w *Write) weight() (events, size int) {
 	return len(w.Events), size
 }
 
+// metaLen returns the bytes of all names and values.
 func metaLen(m Metadata) int {
 	n := 0
 	for k, v := range m {

@@ -87,6 +87,7 @@ func (q *Sequencer) write(w *Write, events *[]Event) (Result, error) {
 	return result, nil
 }
 
+// event returns an event at the current position and time.
 func (q *Sequencer) event(stream Stream, version Version, number int64, e *NewEvent) Event {
 	return Event{
 		Stream: stream, Version: version, Position: q.Position, Number: number,
@@ -162,6 +163,7 @@ func next(highest, asked int64) (int64, error) {
 	return asked, nil
 }
 
+// version returns a stream's version after what came before in the batch.
 func (q *Sequencer) version(s Stream) (Version, error) {
 	if v, ok := q.versions[s]; ok {
 		return v, nil
@@ -172,6 +174,7 @@ func (q *Sequencer) version(s Stream) (Version, error) {
 	return q.Version(s)
 }
 
+// later returns the later of two times.
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a

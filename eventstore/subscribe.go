@@ -73,6 +73,7 @@ func (s *Store) announce() {
 	s.signal = make(chan struct{})
 }
 
+// wait returns when there may be new events, or with why there will be none.
 func (s *Store) wait(ctx context.Context, signal <-chan struct{}) error {
 	var poll <-chan time.Time
 	if s.opts.Poll > 0 {

@@ -29,6 +29,7 @@ func (w *Write) validate() error {
 	return nil
 }
 
+// validateOutcome checks a write without events.
 func (w *Write) validateOutcome() error {
 	if w.Key == nil {
 		return fmt.Errorf("%w: neither events nor a key", ErrInvalid)
@@ -42,6 +43,7 @@ func (w *Write) validateOutcome() error {
 	return validateName(w.Stream)
 }
 
+// validateStream checks where the write goes.
 func (w *Write) validateStream() error {
 	if w.Stream.ID != "" {
 		return validateName(w.Stream)
@@ -52,6 +54,7 @@ func (w *Write) validateStream() error {
 	return validateName(Stream{Category: w.Stream.Category, ID: "1"})
 }
 
+// validateName checks the name of a stream.
 func validateName(s Stream) error {
 	if len(s.Category) == 0 || len(s.Category) > MaxName || strings.IndexFunc(s.Category, notCategory) >= 0 {
 		return fmt.Errorf("%w: category %q", ErrInvalid, s.Category)
@@ -62,12 +65,15 @@ func validateName(s Stream) error {
 	return nil
 }
 
+// notCategory says whether a rune may not be in a category or an event type.
 func notCategory(r rune) bool {
 	return r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 }
 
+// notID says whether a rune may not be in the ID of a stream.
 func notID(r rune) bool { return r <= ' ' || r == 0x7f }
 
+// validate checks one event.
 func (e *NewEvent) validate() error {
 	switch {
 	case e.Type == "" || len(e.Type) > MaxName || strings.IndexFunc(e.Type, notCategory) >= 0:

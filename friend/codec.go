@@ -50,6 +50,7 @@ func Encode(event Event) (eventstore.NewEvent, error) {
 	return eventstore.NewEvent{}, fmt.Errorf("%w: %T", ErrForeign, event)
 }
 
+// appendPair begins the JSON of an event, without its closing brace.
 func appendPair(by, to int64) []byte {
 	data := strconv.AppendInt(append(make([]byte, 0, 48), `{"by":`...), by, 10)
 	return strconv.AppendInt(append(data, `,"to":`...), to, 10)

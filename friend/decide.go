@@ -46,6 +46,7 @@ func decide(s State, c Command) ([]Event, error) {
 	return nil, fmt.Errorf("unknown command %T", c)
 }
 
+// add: the order of the cases is the order in which refusals are answered.
 func add(s State, c Add) ([]Event, error) {
 	switch {
 	case c.By == c.To:
@@ -60,6 +61,7 @@ func add(s State, c Add) ([]Event, error) {
 	return []Event{Added{By: c.By, To: c.To}}, nil
 }
 
+// remove ends all rows of the pair: after an import there may be two.
 func remove(s State, c Remove) ([]Event, error) {
 	switch {
 	case c.By == c.To:

@@ -73,6 +73,7 @@ const (
 	refusalUnknown    = "unknown-users"
 )
 
+// encodeRejection keeps the refusals that are answers.
 func encodeRejection(err error) ([]byte, bool) {
 	var r rejection
 	var unknown *UnknownUsersError
@@ -90,6 +91,7 @@ func encodeRejection(err error) ([]byte, bool) {
 	return data, err == nil
 }
 
+// decodeRejection is the inverse of encodeRejection.
 func decodeRejection(data []byte) error {
 	var r rejection
 	if err := json.Unmarshal(data, &r); err != nil {

@@ -103,6 +103,7 @@ const (
 	entryBits       = 2
 )
 
+// number returns who the entry leads to.
 func (e entry) number() uint32 { return uint32(e >> entryBits) }
 
 // New returns an empty graph.
@@ -127,6 +128,7 @@ func (g *Graph) Apply(changes []Change) (changed int, err error) {
 	return changed, nil
 }
 
+// apply makes one change and says whether it changed anything.
 func (g *Graph) apply(c *Change) (bool, error) {
 	from, err := g.number(c.From)
 	if err != nil {
@@ -232,6 +234,7 @@ func locate(a, b *person, from, to uint32) (i, j int, found bool) {
 	return index(a.friends, to), j, true
 }
 
+// index returns where somebody is in a list, -1 if nowhere.
 func index(list []entry, n uint32) int {
 	for i, e := range list {
 		if e.number() == n {

@@ -129,6 +129,7 @@ func (g *Graph) counter() *counter {
 	return c
 }
 
+// count counts everybody in a list once more.
 func (c *counter) count(list []entry) {
 	for _, e := range list {
 		n := e.number()
@@ -142,6 +143,7 @@ func (c *counter) count(list []entry) {
 // clear takes somebody out of the count.
 func (c *counter) clear(n uint32) { c.counts[n] = 0 }
 
+// reset makes all counts 0 again, at the cost of those that are not.
 func (c *counter) reset() {
 	for _, n := range c.touched {
 		c.counts[n] = 0

@@ -83,6 +83,7 @@ type snapshotWriter struct {
 	scratch [8]byte
 }
 
+// write writes raw bytes; after an error it does nothing.
 func (s *snapshotWriter) write(b []byte) {
 	if s.err == nil {
 		_, s.err = s.w.Write(b)
@@ -90,11 +91,13 @@ func (s *snapshotWriter) write(b []byte) {
 	}
 }
 
+// word writes 4 bytes, little-endian.
 func (s *snapshotWriter) word(n uint32) {
 	binary.LittleEndian.PutUint32(s.scratch[:4], n)
 	s.write(s.scratch[:4])
 }
 
+// person writes a person and their list, with the list's own encoding.
 func (s *snapshotWriter) person(p *person) {
 	binary.LittleEndian.PutUint64(s.scratch[:], uint64(p.id))
 	s.write(s.scratch[:])
@@ -128,6 +131,7 @@ func (s *snapshotReader) read(n int) []byte {
 	return b
 }
 
+// word reads 4 bytes, little-endian; 0 after an error.
 func (s *snapshotReader) word() uint32 { return binary.LittleEndian.Uint32(s.read(4)) }
 
 // person reads one person into the graph. A forged length allocates only as much

@@ -126,6 +126,7 @@ func gather(batch []eventstore.Event, events <-chan eventstore.Event) []eventsto
 	return batch
 }
 
+// advance moves the checkpoint and wakes those who wait for it.
 func (r *Runner) advance(to eventstore.Position) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -140,6 +140,7 @@ func merge(a, b []friend.Friendship, limit int) []friend.Friendship {
 	return merged
 }
 
+// friendshipOf reads a row, whose columns are in the order of Tables.
 func friendshipOf(r []eventstore.Value) friend.Friendship {
 	return friend.Friendship{Row: r[0].Int(), By: r[1].Int(), To: r[2].Int(), CreatedAt: r[3].Time()}
 }

@@ -61,6 +61,7 @@ func (v usersView) Rows(e eventstore.Event) ([]eventstore.Row, error) {
 	return nil, fmt.Errorf("no rows for %T", decoded)
 }
 
+// userRow returns the row of a person after an event.
 func userRow(id int64, firstName, lastName string, createdAt eventstore.Value, e eventstore.Event) eventstore.Row {
 	return eventstore.Row{Table: usersTable, Values: []eventstore.Value{
 		eventstore.Int(id), eventstore.Text(firstName), eventstore.Text(lastName),
@@ -137,6 +138,7 @@ func (u *Users) Missing(ctx context.Context, ids ...int64) (missing []int64, err
 	return missing, nil
 }
 
+// userOf reads a row, whose columns are in the order of Tables; nil is nobody.
 func userOf(row []eventstore.Value) User {
 	if row == nil {
 		return User{}

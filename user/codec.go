@@ -116,6 +116,7 @@ func joinNames(firstName, lastName string) []byte {
 	return append(b, lastName...)
 }
 
+// splitNames is the inverse of joinNames.
 func splitNames(b []byte) (firstName, lastName string, err error) {
 	for i, c := range b {
 		if c != ':' {

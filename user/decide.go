@@ -82,6 +82,8 @@ func decide(u User, c Command) ([]Event, error) {
 	return nil, fmt.Errorf("unknown command %T", c)
 }
 
+// rename: whether somebody is there is answered before what is wrong with the
+// name.
 func rename(u User, c Rename) ([]Event, error) {
 	if err := alive(u); err != nil {
 		return nil, err
@@ -116,6 +118,7 @@ func Validate(firstName, lastName string) []FieldError {
 	return append(bad, validateName("/lastName", lastName)...)
 }
 
+// validateName returns what is wrong with one name, apart from being blank.
 func validateName(pointer, name string) (bad []FieldError) {
 	if !utf8.ValidString(name) {
 		bad = append(bad, FieldError{pointer, "must be valid Unicode"})

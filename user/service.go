@@ -78,6 +78,7 @@ func encodeRejection(err error) ([]byte, bool) {
 	return data, err == nil
 }
 
+// decodeRejection is the inverse of encodeRejection.
 func decodeRejection(data []byte) error {
 	var fields []FieldError
 	if err := json.Unmarshal(data, &fields); err != nil {

@@ -70,6 +70,7 @@ func (s *system) checkDemo(ctx context.Context, data, loading string) error {
 	return nil
 }
 
+// exists says whether there is something at a path.
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return !errors.Is(err, os.ErrNotExist)

@@ -28,6 +28,7 @@ func (c *verifyCmd) Run(ctx context.Context, con *console) error {
 	return errors.Join(errs...)
 }
 
+// verifyLog checks one log and says what it holds.
 func verifyLog(ctx context.Context, con *console, name, path string) (err error) {
 	log, err := sqlite.Open(ctx, path, sqlite.Options{ReadOnly: true})
 	if err != nil {

@@ -74,6 +74,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) (code int) {
 	return 0
 }
 
+// newParser returns the command line, with variables and files below its flags.
 func newParser(c *cli, con *console) (*kong.Kong, error) {
 	return kong.New(c,
 		kong.Name("ensemble"),
@@ -90,6 +91,8 @@ func newParser(c *cli, con *console) (*kong.Kong, error) {
 // exit carries an exit code out of kong, which ends the process after --help.
 type exit int
 
+// exitCode returns the code that kong wanted to end the process with; any other
+// panic goes on.
 func exitCode(r any) int {
 	if code, ok := r.(exit); ok {
 		return int(code)

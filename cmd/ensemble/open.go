@@ -44,6 +44,7 @@ func openStorage(ctx context.Context, data string, logger *slog.Logger) (*storag
 	return s, nil
 }
 
+// open opens the keys, then the logs.
 func (s *storage) open(ctx context.Context, data string, logger *slog.Logger) (err error) {
 	// The keys come first: the view of users needs them to read names.
 	if s.keys, err = keyring.Open(filepath.Join(data, "keys")); err != nil {
@@ -56,6 +57,7 @@ func (s *storage) open(ctx context.Context, data string, logger *slog.Logger) (e
 	return err
 }
 
+// openLog opens one log with its view.
 func openLog(
 	ctx context.Context, data, name string, logger *slog.Logger, view eventstore.View,
 ) (*sqlite.Log, error) {

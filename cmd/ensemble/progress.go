@@ -19,6 +19,7 @@ type progress struct {
 	bar   *progressbar.ProgressBar
 }
 
+// newProgress returns a bar that is not shown yet.
 func newProgress(out io.Writer, title string) *progress {
 	return &progress{out: out, title: title}
 }
@@ -26,6 +27,7 @@ func newProgress(out io.Writer, title string) *progress {
 // set moves the bar, which appears with the first call.
 func (p *progress) set(done, total eventstore.Position) { p.move(int64(done), int64(total)) }
 
+// move moves the bar, if somebody is looking.
 func (p *progress) move(done, total int64) {
 	if !telemetry.IsTerminal(p.out) {
 		return
@@ -57,6 +59,7 @@ type bars struct {
 	current *progress
 }
 
+// newBars returns bars of which none is shown yet.
 func newBars(con *console) *bars { return &bars{out: con.err, current: newProgress(con.err, "")} }
 
 // move is called from many goroutines, whose news may overtake each other.
@@ -73,6 +76,7 @@ func (b *bars) move(phase string, done, total int) {
 	b.current.move(int64(done), int64(total))
 }
 
+// finish takes the last bar away.
 func (b *bars) finish() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

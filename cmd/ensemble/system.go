@@ -51,6 +51,7 @@ func openSystem(ctx context.Context, data string, logger *slog.Logger) (*system,
 	return s, nil
 }
 
+// openStores opens the data folder and puts a committer on each log.
 func (s *system) openStores(ctx context.Context, data string) (err error) {
 	if s.storage, err = openStorage(ctx, data, s.logger); err != nil {
 		return err
@@ -234,6 +235,7 @@ func watch(ctx context.Context, store *eventstore.Store) error {
 	}
 }
 
+// ignoreCanceled turns the end that was asked for into none.
 func ignoreCanceled(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return nil

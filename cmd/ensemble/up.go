@@ -119,6 +119,7 @@ func (c *upCmd) listen(ctx context.Context) (open listeners, err error) {
 	return open, nil
 }
 
+// listen opens one port, or says why not and which flag mends it.
 func listen(ctx context.Context, name, addr string, insecure bool) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -147,6 +148,7 @@ func loopback(host string) bool {
 	return err == nil && ip.IsLoopback()
 }
 
+// close gives the ports back when the start fails.
 func (l listeners) close() {
 	for _, one := range l {
 		_ = one.Close() // nothing was accepted yet

@@ -104,6 +104,7 @@ func (l *Log) Commit(_ context.Context, batch []eventstore.Write) ([]eventstore.
 	return s.Results, nil
 }
 
+// sequencer says what is in the log.
 func (l *Log) sequencer() eventstore.Sequencer {
 	q := eventstore.Sequencer{
 		Position: eventstore.Position(len(l.events)),
@@ -141,12 +142,14 @@ func (l *Log) rows(events []eventstore.Event) (rows []eventstore.Row, err error)
 	return rows, nil
 }
 
+// append adds one sequenced event.
 func (l *Log) append(e eventstore.Event) {
 	l.streams[e.Stream] = append(l.streams[e.Stream], len(l.events))
 	l.events = append(l.events, clone(e))
 	l.numbers[e.Stream.Category] = max(l.numbers[e.Stream.Category], e.Number)
 }
 
+// remember keeps the outcome of a write with a key.
 func (l *Log) remember(w *eventstore.Write, r *eventstore.Result, now time.Time) {
 	if w.Key == nil || r.Err != nil || r.Previous != nil {
 		return

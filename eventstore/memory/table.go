@@ -16,6 +16,7 @@ type table struct {
 	indexes map[int]map[int64][]int64 // column → value → keys, ascending
 }
 
+// newTable returns an empty table.
 func newTable(def eventstore.Table) *table {
 	t := &table{def: def, rows: map[int64][]eventstore.Value{}, indexes: map[int]map[int64][]int64{}}
 	for i, c := range def.Columns {
@@ -43,6 +44,7 @@ func (t *table) apply(r eventstore.Row) {
 	}
 }
 
+// remove takes a row out of the table and its indexes.
 func (t *table) remove(key int64, row []eventstore.Value) {
 	delete(t.rows, key)
 	t.keys = remove(t.keys, key)
@@ -52,11 +54,13 @@ func (t *table) remove(key int64, row []eventstore.Value) {
 	}
 }
 
+// insert adds a key to a sorted list.
 func insert(sorted []int64, key int64) []int64 {
 	i, _ := slices.BinarySearch(sorted, key)
 	return slices.Insert(sorted, i, key)
 }
 
+// remove takes a key out of a sorted list.
 func remove(sorted []int64, key int64) []int64 {
 	if i, found := slices.BinarySearch(sorted, key); found {
 		return slices.Delete(sorted, i, i+1)

@@ -27,12 +27,14 @@ type checkpointer struct {
 	unsaved int64        // events since the index was saved
 }
 
+// startCheckpointer starts the goroutine; stop waits for it.
 func startCheckpointer(l *Log) *checkpointer {
 	c := &checkpointer{log: l, signal: make(chan struct{}, 1), quit: make(chan struct{})}
 	c.done.Go(c.loop)
 	return c
 }
 
+// stop ends the goroutine. A checkpoint under way is finished.
 func (c *checkpointer) stop() {
 	close(c.quit)
 	c.done.Wait()
@@ -49,6 +51,7 @@ func (c *checkpointer) committed(events int) {
 	}
 }
 
+// loop makes a checkpoint when enough has piled up, and when the log is idle.
 func (c *checkpointer) loop() {
 	conn, err := openWriteConn(c.log.path)
 	if err != nil {

@@ -161,6 +161,8 @@ func (l *Log) records(batch []eventstore.Write, q eventstore.Sequenced) ([]recor
 	return records, nil
 }
 
+// complete adds to a record the metadata as text and where its stream was before.
+// ends knows the streams of this batch, whose rows are not in the index yet.
 func (l *Log) complete(r *record, ends map[string]tail) (err error) {
 	if !fits(r.event.Position, r.event.Version) {
 		return fmt.Errorf("position %d or version %d is beyond what this driver holds", r.event.Position, r.event.Version)
@@ -205,6 +207,7 @@ func (l *Log) insertEvents(records []record) (chain [32]byte, err error) {
 	return chain, insertCommit(l.writer, first, chain)
 }
 
+// insertEvent binds a record to the columns, whose order is that of decode.
 func insertEvent(s *sqlite.Stmt, r *record) error {
 	e := &r.event
 	s.BindInt64(1, int64(e.Position))
@@ -226,6 +229,7 @@ func insertEvent(s *sqlite.Stmt, r *record) error {
 	return run(s)
 }
 
+// insertCommit writes the link of the chain for a batch that begins at first.
 func insertCommit(conn *sqlite.Conn, first eventstore.Position, chain [32]byte) error {
 	s, err := conn.Prepare("INSERT INTO commits (first, hash) VALUES (?, ?)")
 	if err != nil {
@@ -257,6 +261,7 @@ func (l *Log) insertOutcomes(batch []eventstore.Write, results []eventstore.Resu
 	return entries, nil
 }
 
+// insertOutcome writes the outcome of a write without events and returns its id.
 func insertOutcome(conn *sqlite.Conn, key *eventstore.Key, r *eventstore.Result, at time.Time) (int64, error) {
 	s, err := conn.Prepare(`INSERT INTO outcomes (key, fingerprint, stream, version, position, time, data)
 		VALUES (?, ?, ?, ?, ?, ?, ?)`)
@@ -304,6 +309,7 @@ func (x *index) note(r *record) {
 	}
 }
 
+// bindBlobOrNull binds a blob, and NULL for nil: an absent key takes no space.
 func bindBlobOrNull(s *sqlite.Stmt, column int, b []byte) {
 	if b == nil {
 		s.BindNull(column)
@@ -320,6 +326,7 @@ func run(s *sqlite.Stmt) error {
 	return s.Reset()
 }
 
+// later returns the later of two times.
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a

@@ -16,6 +16,7 @@ type pool struct {
 	idle chan *sqlite.Conn // a nil connection is one not opened yet
 }
 
+// newPool returns a pool of so many connections, none of them open.
 func newPool(path string, size int) *pool {
 	p := &pool{path: path, idle: make(chan *sqlite.Conn, size)}
 	for range size {
@@ -57,6 +58,7 @@ func (p *pool) close() error {
 	return errors.Join(errs...)
 }
 
+// openReader opens a connection that can change nothing.
 func openReader(path string) (*sqlite.Conn, error) {
 	conn, err := sqlite.OpenConn(path, sqlite.OpenReadOnly)
 	if err != nil {

@@ -39,6 +39,7 @@ func newEncoder() encoder { return encoder{table: castagnoli(), batch: sha256.Ne
 // newChecker returns an encoder for checksums alone.
 func newChecker() encoder { return encoder{table: castagnoli()} }
 
+// castagnoli returns the table of CRC32C, which the standard library keeps.
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // checksum returns the CRC32C (RFC 3720, appendix B.4) over all columns of a
@@ -76,11 +77,13 @@ func (e *encoder) chain(previous [32]byte, first eventstore.Position) [32]byte {
 	return sha256.Sum256(b[:])
 }
 
+// appendField appends a length and a field, so that no two records have one encoding.
 func appendField[T string | []byte](b []byte, field T) []byte {
 	b = binary.AppendUvarint(b, uint64(len(field)))
 	return append(b, field...)
 }
 
+// encodeMeta returns the metadata as JSON with sorted names, "" for none.
 func encodeMeta(m eventstore.Metadata) (string, error) {
 	if len(m) == 0 {
 		return "", nil
@@ -126,6 +129,7 @@ func decode(s *sqlite.Stmt, r *record) error {
 	return nil
 }
 
+// columnBytes copies a column: its memory belongs to SQLite until the next step.
 func columnBytes(s *sqlite.Stmt, column int) []byte {
 	b := make([]byte, s.ColumnLen(column))
 	s.ColumnBytes(column, b)

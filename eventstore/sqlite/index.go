@@ -32,6 +32,7 @@ const (
 	maxPosition = 1<<(64-versionBits) - 1
 )
 
+// newTail packs a position and a version, which have to fit.
 func newTail(p eventstore.Position, v eventstore.Version) tail {
 	return tail(uint64(p)<<versionBits | uint64(v))
 }
@@ -41,14 +42,17 @@ func fits(p eventstore.Position, v eventstore.Version) bool {
 	return p <= maxPosition && v <= maxVersion
 }
 
+// position returns where the stream's last event is.
 func (t tail) position() eventstore.Position {
 	return eventstore.Position(t >> versionBits)
 }
 
+// version returns the stream's version.
 func (t tail) version() eventstore.Version {
 	return eventstore.Version(t & maxVersion)
 }
 
+// newIndex returns an empty index with a seed of its own.
 func newIndex(o Options) *index {
 	return &index{
 		seed:     rand.Uint64(), //nolint:gosec // collisions cost time, never correctness
@@ -126,6 +130,7 @@ type keyEntry struct {
 	time int64 // seconds since 1970
 }
 
+// newKeys returns an empty memory of keys.
 func newKeys(o Options) keys {
 	return keys{most: o.KeepKeys, age: o.KeepKeysFor, refs: map[uint64]ref{}, overflow: map[[16]byte]ref{}}
 }
@@ -172,6 +177,7 @@ func (k *keys) expire(now time.Time) (outcomes int64) {
 	return outcomes
 }
 
+// forget takes one key out, wherever it is kept.
 func (k *keys) forget(e keyEntry) {
 	if k.refs[e.hash] == e.ref {
 		delete(k.refs, e.hash)

@@ -54,6 +54,7 @@ func (f *indexFile) write(path string) (err error) {
 	return os.Rename(temp.Name(), path)
 }
 
+// encode writes the whole file but its checksum.
 func (f *indexFile) encode(w *checkedWriter) {
 	x := f.index
 	w.bytes([]byte(indexMagic))
@@ -99,6 +100,7 @@ func readIndexFile(path string, o Options) (*indexFile, error) {
 	return decodeIndex(file, o)
 }
 
+// decodeIndex reads a whole file and believes nothing before its checksum.
 func decodeIndex(file io.Reader, o Options) (*indexFile, error) {
 	r := &checkedReader{r: bufio.NewReaderSize(file, 1<<20)}
 	f := &indexFile{index: newIndex(o)}
@@ -122,6 +124,8 @@ func decodeIndex(file io.Reader, o Options) (*indexFile, error) {
 	return f, nil
 }
 
+// decode reads what encode has written. After an error it reads zeros, and the
+// error is looked at once at the end.
 func (f *indexFile) decode(r *checkedReader) {
 	x := f.index
 	r.bytes(f.uuid[:])
@@ -172,6 +176,7 @@ type checkedWriter struct {
 	scratch [8]byte
 }
 
+// bytes writes raw bytes; after an error it does nothing.
 func (w *checkedWriter) bytes(b []byte) {
 	if w.err == nil {
 		_, w.err = w.w.Write(b)
@@ -179,11 +184,13 @@ func (w *checkedWriter) bytes(b []byte) {
 	}
 }
 
+// word writes 8 bytes, little-endian.
 func (w *checkedWriter) word(n uint64) {
 	binary.LittleEndian.PutUint64(w.scratch[:], n)
 	w.bytes(w.scratch[:])
 }
 
+// text writes a length and the bytes.
 func (w *checkedWriter) text(s string) {
 	w.word(uint64(len(s)))
 	w.bytes([]byte(s))
@@ -197,6 +204,7 @@ type checkedReader struct {
 	scratch [8]byte
 }
 
+// bytes fills b; after an error it does nothing.
 func (r *checkedReader) bytes(b []byte) {
 	if r.err == nil {
 		_, r.err = io.ReadFull(r.r, b)
@@ -204,6 +212,7 @@ func (r *checkedReader) bytes(b []byte) {
 	}
 }
 
+// word reads 8 bytes, little-endian; 0 after an error.
 func (r *checkedReader) word() uint64 {
 	r.bytes(r.scratch[:])
 	if r.err != nil {
@@ -212,6 +221,7 @@ func (r *checkedReader) word() uint64 {
 	return binary.LittleEndian.Uint64(r.scratch[:])
 }
 
+// count reads a count and refuses impossible ones.
 func (r *checkedReader) count() uint64 {
 	n := r.word()
 	if n > maxIndexEntries && r.err == nil {
@@ -220,6 +230,7 @@ func (r *checkedReader) count() uint64 {
 	return n
 }
 
+// text reads a length and the bytes.
 func (r *checkedReader) text() string {
 	n := r.word()
 	if n > 2*eventstore.MaxName+1 {

@@ -83,6 +83,7 @@ func Open(ctx context.Context, path string, opts Options) (*Log, error) {
 	return l, nil
 }
 
+// withDefaults fills in what was left open.
 func (o Options) withDefaults() Options {
 	if o.Readers == 0 {
 		o.Readers = 2 * runtime.GOMAXPROCS(0)
@@ -105,6 +106,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// open opens everything in the order in which it depends on each other.
 func (l *Log) open(ctx context.Context) error {
 	if err := l.prepareFile(); err != nil {
 		return err

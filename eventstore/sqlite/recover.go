@@ -149,6 +149,7 @@ func (l *Log) rescanOutcomes(after int64) error {
 	return err
 }
 
+// indexPath returns where the index is saved: user.heads beside user.db.
 func (l *Log) indexPath() string { return strings.TrimSuffix(l.path, ".db") + ".heads" }
 
 // saveIndex writes the index beside the log.

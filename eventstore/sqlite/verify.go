@@ -141,6 +141,7 @@ func (v *verification) event(s *sqlite.Stmt) error {
 	return nil
 }
 
+// version checks that an event follows the one before it in its stream.
 func (v *verification) version(r *record) error {
 	if v.streams == nil {
 		return nil

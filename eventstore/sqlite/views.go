@@ -29,6 +29,7 @@ type table struct {
 	selec  map[string]string // by column
 }
 
+// newViews prepares the statements of all views.
 func newViews(list []eventstore.View) (*views, error) {
 	v := &views{list: list, tables: map[string]*table{}}
 	for i, view := range list {
@@ -42,6 +43,7 @@ func newViews(list []eventstore.View) (*views, error) {
 	return v, nil
 }
 
+// newTable prepares the statements of one table.
 func newTable(view int, def eventstore.Table) *table {
 	var cols, names, marks []string
 	for i, c := range def.Columns {
@@ -87,6 +89,7 @@ func (v *views) apply(conn *sqlite.Conn, e eventstore.Event) error {
 	return nil
 }
 
+// applyOne writes the rows that an event changes in one view.
 func (v *views) applyOne(conn *sqlite.Conn, view int, e eventstore.Event) error {
 	rows, err := v.list[view].Rows(e)
 	if err != nil {
@@ -100,6 +103,7 @@ func (v *views) applyOne(conn *sqlite.Conn, view int, e eventstore.Event) error 
 	return nil
 }
 
+// applyRow writes or deletes one row.
 func (v *views) applyRow(conn *sqlite.Conn, row *eventstore.Row) error {
 	t := v.tables[row.Table]
 	if t == nil {
@@ -146,6 +150,7 @@ func (l *Log) Select(ctx context.Context, q eventstore.Select) (rows [][]eventst
 	return rows, l.classify(err)
 }
 
+// row reads the current row of a statement.
 func (t *table) row(s *sqlite.Stmt) []eventstore.Value {
 	values := make([]eventstore.Value, len(t.def.Columns))
 	for i, c := range t.def.Columns {
@@ -233,6 +238,7 @@ func (l *Log) fill(ctx context.Context, which []int, progress func(done, total e
 	return nil
 }
 
+// fillPage brings a page of events into some views and returns where it ends.
 func (l *Log) fillPage(
 	ctx context.Context, which []int, after eventstore.Position,
 ) (eventstore.Position, error) {

@@ -141,6 +141,8 @@ func (w *walReader) checksum(s [2]uint32, b []byte) [2]uint32 {
 	return [2]uint32{s0, s1}
 }
 
+// ignoreEnd turns the end of the file into none: a frame that is not whole was
+// being written.
 func ignoreEnd(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil

@@ -14,6 +14,7 @@ type audit struct {
 	time     time.Time
 }
 
+// newAudit returns an audit before the first event.
 func newAudit() *audit { return &audit{versions: map[string]int64{}} }
 
 // Position returns up to where a log was audited.

@@ -34,6 +34,7 @@ type people struct {
 	ids []int64
 }
 
+// add notes somebody who was created.
 func (p *people) add(id int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -104,6 +105,7 @@ func final(p *client.ProblemError) bool {
 	return p.Problem.Status < 500 && p.RetryAfter == 0
 }
 
+// call sends a command once and returns its answer.
 func (l *load) call(ctx context.Context, c Command) (Answer, error) {
 	switch c.Kind {
 	case CreateUser:

@@ -79,6 +79,8 @@ func Open(dir string) (*Keyring, error) {
 	return k, nil
 }
 
+// takeLock keeps other processes out: two that make keys would overwrite each
+// other.
 func (k *Keyring) takeLock(dir string) error {
 	locked, err := k.lock.TryLock()
 	if err != nil {
@@ -90,6 +92,7 @@ func (k *Keyring) takeLock(dir string) error {
 	return nil
 }
 
+// open reads the two files, or makes them if there are none.
 func (k *Keyring) open(masterPath, keysPath string) error {
 	secret, err := readMaster(masterPath)
 	if errors.Is(err, os.ErrNotExist) {
@@ -260,11 +263,13 @@ func (k *Keyring) Close() error {
 	return errors.Join(err, k.lock.Unlock())
 }
 
+// damaged returns the error for a key that can not be used.
 func (k *Keyring) damaged(id int64, reason string) error {
 	return &Error{Path: k.file.Name(), Reason: fmt.Sprintf("key %d: %s", id, reason),
 		Hint: "Restore the file from the backup of the keys"}
 }
 
+// newAEAD returns AES-256-GCM (NIST SP 800-38D) under a key of 32 bytes.
 func newAEAD(secret []byte) (cipher.AEAD, error) {
 	block, err := aes.NewCipher(secret)
 	if err != nil {

@@ -72,6 +72,7 @@ type graphBuilder struct {
 	seen  map[[2]int]struct{}
 }
 
+// line takes in one line.
 func (b *graphBuilder) line(text string, first bool) error {
 	text = strings.TrimSpace(text)
 	if text == "" || text[0] == '#' || text[0] == '%' {
@@ -99,6 +100,7 @@ func (b *graphBuilder) line(text string, first bool) error {
 	return nil
 }
 
+// person returns the index of a person, who gets one if they are new.
 func (b *graphBuilder) person(id int64) int {
 	i, ok := b.index[id]
 	if !ok {
@@ -109,6 +111,7 @@ func (b *graphBuilder) person(id int64) int {
 	return i
 }
 
+// parsePair returns the first two numbers of a line.
 func parsePair(text string) (x, y int64, err error) {
 	fields := strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == '\t' || r == ',' || r == ';' })
 	if len(fields) < 2 {

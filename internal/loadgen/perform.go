@@ -71,6 +71,8 @@ func (w *worker) one(ctx context.Context, p phase, i int) error {
 // longest is the highest latency that is told apart, in microseconds.
 const longest = int64(time.Hour / time.Microsecond)
 
+// newHistogram returns a histogram exact to three digits, from a microsecond to an
+// hour.
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, longest, 3) }
 
 // reason is what an error is counted as.

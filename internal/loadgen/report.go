@@ -64,6 +64,7 @@ func (r Report) Write(out io.Writer) error {
 	return r.writeErrors(out)
 }
 
+// writeErrors writes what was no success, or that all was.
 func (r Report) writeErrors(out io.Writer) error {
 	none := true
 	for _, p := range r.Phases {

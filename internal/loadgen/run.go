@@ -75,6 +75,7 @@ type phase struct {
 	do    func(ctx context.Context, i int) error
 }
 
+// createUser creates a person and notes the id they were given.
 func (r *run) createUser(ctx context.Context, i int) error {
 	first, last := r.names.Of(r.Graph.People[i])
 	u, _, err := r.Client.CreateUser(ctx, first, last, r.key("user", i))
@@ -82,6 +83,7 @@ func (r *run) createUser(ctx context.Context, i int) error {
 	return err
 }
 
+// addFriend makes a friendship between people that were created.
 func (r *run) addFriend(ctx context.Context, i int) error {
 	pair := r.Graph.Friendships[i]
 	_, _, err := r.Client.AddFriend(ctx, r.ids[pair[0]], r.ids[pair[1]], r.key("friend", i))
@@ -105,6 +107,7 @@ func (r *run) read(ctx context.Context, i int) error {
 	return err
 }
 
+// key returns the idempotency key of a command, the same in every attempt.
 func (r *run) key(kind string, i int) string { return r.Keys + kind + "-" + strconv.Itoa(i) }
 
 const (
@@ -147,6 +150,7 @@ func temporary(err error) bool {
 	return !errors.Is(err, context.Canceled)
 }
 
+// retryAfter returns how long the answer asks to wait.
 func retryAfter(err error) time.Duration {
 	if problem, ok := errors.AsType[*client.ProblemError](err); ok {
 		return min(problem.RetryAfter, lastPause)

@@ -18,6 +18,7 @@ type Health struct {
 	draining bool
 }
 
+// check is one named condition of being ready.
 type check struct {
 	name string
 	run  func(context.Context) error

@@ -88,6 +88,7 @@ func (b *Backend) ApplyFriends(_ context.Context, events []friend.Event) error {
 	return b.apply()
 }
 
+// apply brings the gathered changes into the graph.
 func (b *Backend) apply() error {
 	if _, err := b.graph.Apply(b.changes); err != nil {
 		return fmt.Errorf("change the graph: %w", err)

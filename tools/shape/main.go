@@ -38,6 +38,7 @@ type shape struct {
 	undocumented             []string
 	packages                 map[string]bool // whether they have a comment
 	product, comments, tests int             // lines
+	filled                   int             // lines of product that are not blank
 	ports                    []string
 	wide                     []string // ports with over 7 methods
 }
