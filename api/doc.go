@@ -16,6 +16,36 @@
 // /actuator, /livez, /readyz, /healthz and its metrics. [Server] puts limits
 // around one.
 //
+// # How a request travels
+//
+//	ServeHTTP     finds the route by method and path, or what to say instead
+//	measured      times it
+//	handle        takes a request from the pool, gives it an id, catches panics
+//	the handler   reads parameters and body, calls the domain, replies
+//	reply, fail   write the answer: exact bytes, or a problem
+//
+// # Commands
+//
+// A command's handler does four things and nothing else: it reads what the client
+// wants, claims its idempotency key, hands both to the domain's service, and turns
+// the outcome into an answer. It knows no rule. The outcome says what became of the
+// command (changed, unchanged, replayed), in which version of which stream, and at
+// which position of the log; from these come the status, the ETag, the Location and
+// the Event-Position.
+//
+// # Queries
+//
+// Users and friendships are read from views that are written with the events, so a
+// query never lags behind a command that was answered. Recommendations come from
+// the graph, which follows a moment later.
+//
+// # Problems
+//
+// An error is wrapped on its way up and looked at once, in problems.go: it becomes
+// a slug, the slug has a status, a title and a page that says what to do, and the
+// detail says what happened in this case. What is not in the table is an internal
+// error; it is logged with the request's id, and the client sees only the id.
+//
 // Files are named by noun. A route is one line of a table (users.go, friends.go,
 // recommendations.go, health.go); a handler returns an error, and problems.go is
 // the only place where errors become statuses.

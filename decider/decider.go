@@ -9,6 +9,41 @@
 //   - a command with a key leads to its events at most once, however often it is
 //     sent, and is answered the same each time,
 //   - a command that changes nothing writes nothing.
+//
+// # A domain in four files
+//
+// Each domain of the product reads in the same order:
+//
+//	events.go    what can happen, and what it changes (Evolve)
+//	decide.go    what may be asked for, and what it leads to (Decide)
+//	codec.go     how the events are stored
+//	service.go   the port to the rest: takes a command, returns what became of it
+//
+// Decide sees a state and a command and returns events; it can't write, ask or
+// look at a clock, so its tests are tables of sentences: given these events, when
+// this command comes, then these events (package decidertest). Evolve can't
+// refuse: an event is a fact.
+//
+// # The loop
+//
+//	         ┌────────────── somebody was faster ───────────┐
+//	         ▼                                              │
+//	load the state ─► Decide ─► append at its version ──────┤
+//	                    │                                   └─► done
+//	                    └─► refused, or nothing to do ─► answer
+//
+// The state may come from a cache. That is safe because the version that the
+// append expects is the version of that state: if the cache is behind, the append
+// is a conflict. An answer without events has no append to protect it, so before
+// one is given the state is brought up to date.
+//
+// # Commands that come twice
+//
+// A client that got no answer sends its command again with the same key. The log
+// remembers the key in the same commit as the events, and which stream and version
+// the command ended at; reading the stream up to that version gives the state as
+// it was then, and so the same answer. A refusal is remembered as it was, for the
+// state may have changed since.
 package decider
 
 import (

@@ -23,6 +23,47 @@
 // A [ConflictError] says that somebody was faster; read and decide again, as
 // package decider does.
 //
+// # Why a log
+//
+// A table of users says what is true now. A log says what happened, in which
+// order, and so also what was true at any moment before; what is true now is a
+// fold over it. Whatever else the product keeps (the tables that answer queries,
+// the graph that recommends friends) is made from the log and can be made again.
+//
+// # Streams and expected versions
+//
+// A log holds the events of many things. Those of one thing are a stream, and the
+// rules about that thing look at its stream alone. That is what makes concurrency
+// simple: two commands on one stream are in conflict, whoever commits second finds
+// that the version has moved and decides again; two commands on different streams
+// never are. There are no locks that a command holds while it thinks.
+//
+// # How a write travels
+//
+//	Append ─► queue ─► committer ─► driver.Commit ─► disk
+//	   ▲     (bounded)    │  takes all that queued while the last commit ran
+//	   └── Result ◄───────┘  then wakes the subscriptions
+//
+// A disk needs the same time to make one event durable as to make a thousand, so
+// the committer takes everything that has queued up while the last commit ran. It
+// never waits for company: a lone client is served at once, and under load the
+// batches grow by themselves. A write that can't be appended fails alone.
+//
+// # What an error means
+//
+// Most errors of a database are answers to the wrong question. What a caller has to
+// know is whether the write happened: not (conflict, busy, full, closed), or nobody
+// knows (unknown). After an error of the second kind the log stops, because what a
+// failed fsync left on the disk can't be asked; whoever opens the log again sees
+// the truth, and the idempotency key brings the old answer back.
+//
+// # Views and keys in the same commit
+//
+// The rows of views and the outcomes of idempotency keys are written in the same
+// transaction as the events. So a query after an answered command always sees it,
+// and a retried command is recognised even if the process died between the commit
+// and the answer.
+//
 // Drivers live below this package (memory, sqlite); package storetest holds the
 // contract as a suite that every driver passes.
 package eventstore

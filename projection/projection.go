@@ -9,6 +9,20 @@
 //   - an event that can't be applied stops the projection loudly: it is never
 //     skipped.
 //
+// # Views and projections
+//
+// Both are made from events. A view is written in the commit of the events, by the
+// service that owns the log; it is never behind, and it can only hold what one log
+// knows. A projection follows, a moment later, and may follow several logs: one
+// [Runner] each, into the same read side. It has to bear whatever order the logs'
+// events reach it in, and seeing some of them again.
+//
+// # Batches
+//
+// Events are read ahead by one goroutine and applied by another. What has queued
+// up while a batch was applied becomes the next batch: one event at a time when
+// little happens, a thousand when there is much to catch up with.
+//
 // A log's Subscribe is a [Source]; any other stream of events makes another.
 package projection
 

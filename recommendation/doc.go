@@ -10,6 +10,20 @@
 //   - only people that are there count and appear: the weight of a candidate is
 //     the number of people that Mutual returns for the two.
 //
+// # Two logs, one graph
+//
+// Users and friendships are recorded in two logs, and nothing says in which order
+// their events arrive here. So a friendship with somebody unknown makes a stub that
+// is not shown until its person is created, and who was erased stays erased even
+// if their creation is seen again. What is left is each pair's own order, which a
+// log keeps.
+//
+// # Names
+//
+// The graph knows ids. Who they are is kept beside it, from the log of users; a
+// query first ranks ids, then looks up the people, and leaves out who was erased in
+// between.
+//
 // Feed it by running [Service.Users] and [Service.Friends] as projections:
 //
 //	users := projection.New("users", userLog.Subscribe, service.Users(), 0)

@@ -22,11 +22,13 @@ func TestStoredEvents(t *testing.T) {
 		number     int64
 	}{
 		{
-			Created{FirstName: "Ada", LastName: "Byron", Key: 5}, "UserCreated",
+			Created{FirstName: "Ada", LastName: "Byron", Key: 5},
+			"UserCreated",
 			`{"key":5,"sealed":"NXwzOkFkYUJ5cm9u"}`, eventstore.NextNumber,
 		},
 		{
-			Renamed{FirstName: "Ada", LastName: "Byron", Key: 5, CreatedAt: born}, "UserRenamed",
+			Renamed{FirstName: "Ada", LastName: "Byron", Key: 5, CreatedAt: born},
+			"UserRenamed",
 			`{"key":5,"sealed":"NXwzOkFkYUJ5cm9u","createdAt":1669477531000000}`, eventstore.NoNumber,
 		},
 		{Erased{CreatedAt: born}, "UserErased", `{"createdAt":1669477531000000}`, eventstore.NoNumber},

@@ -5,6 +5,26 @@
 //
 // runs everything in one process, with its data in a folder; --help lists the
 // rest. Nothing imports this package.
+//
+// # How it is wired
+//
+// Each file is one command; two files say how the parts fit together:
+//
+//	open.go     which adapters there are: the logs and keys of a data folder
+//	system.go   everything in one process: commands to logs, logs to the graph,
+//	            paths to services, and in which order all of it starts and stops
+//
+//	            ┌ user service ────────► log of users ───────┐ subscribe
+//	gateway ────┼ friend service ──────► log of friendships ─┤
+//	            └ recommendation service ◄── graph ◄─────────┘
+//
+// # Starting and stopping
+//
+// The ports are opened first, so that one in use is known before anything is
+// touched; then the keys, the logs, the graph, which catches up; then requests are
+// served and the addresses printed. Stopping goes the other way: not ready any
+// more, answers ask their clients to leave, what was begun is answered, the
+// projections end, what was queued is committed, the logs are closed.
 package main
 
 import (

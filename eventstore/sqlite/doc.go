@@ -12,6 +12,35 @@
 //   - The file stays readable with the sqlite3 shell and plain SQL; what every
 //     column and byte means is drawn in docs/format/sqlite.md.
 //
+// # What a commit does
+//
+//	sequence   give positions, versions, numbers and the time (in memory)
+//	BEGIN      IMMEDIATE, on the one connection that writes
+//	events     a row each, with its checksum
+//	views      the rows that each event changes
+//	commits    one row: the hash that binds the batch to all before it
+//	outcomes   a row for each answered command that led to no event
+//	COMMIT     one write to the write-ahead log, one fsync
+//	publish    the heads of the streams, for the next command and for readers
+//
+// # What happens after a crash
+//
+// SQLite replays its write-ahead log up to the last whole transaction. Before that
+// this package reads the log itself: a damaged frame in the middle is not the end
+// of a crash, and what comes after it was acknowledged (see wal.go). Then the last
+// commits are checked, and the heads are brought up to date from the events after
+// the last time they were saved.
+//
+// # Files
+//
+//	user.db         the log, the views, the outcomes
+//	user.db-wal     the write-ahead log; brought into user.db now and then
+//	user.db-shm     SQLite's index of the write-ahead log
+//	user.db.lock    held by the one process that writes
+//	user.heads      where each stream ends; may be deleted at any time
+//
+// # Memory
+//
 // The events table has no index on (stream, version): it would cost more than
 // all the rest of a commit. Instead the head of each stream is kept in memory,
 // about 27 bytes a stream, and each event points back to the one before it in

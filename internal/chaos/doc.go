@@ -12,5 +12,24 @@
 // idempotency key after the restart, until they are: so each ends as done or as
 // refused, and the rules above apply to all.
 //
+// # Why a ledger is enough
+//
+// Every answer to a command names the position of the event it led to. The harness
+// writes down each command before it sends it and each answer when it comes. After
+// the restart it reads the log: each position that was answered has to hold the
+// event that the command asks for, and each event has to have been answered to
+// somebody. There is nothing left for a lost, a doubled or an invented event to
+// hide behind.
+//
+// # A round
+//
+//	start ─► load (16 clients, few people, so that pairs collide)
+//	            │ 30 to 250 ms
+//	         kill -9
+//	            │
+//	         start ─► send again what was not answered ─► audit both logs
+//
+// Every fiftieth round audits the logs from their first event.
+//
 // [Run] does the rounds, on a [Process] and with a way to read its logs.
 package chaos

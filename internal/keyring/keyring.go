@@ -12,6 +12,18 @@
 //     keyring is opened, with an error that names the repair,
 //   - one process has the folder open at a time.
 //
+// # Why a key for each person
+//
+// A log is never rewritten, and backups of it lie where nobody can reach them. To
+// forget a person all the same, their name is stored encrypted, and only their key
+// is destroyed: 64 bytes in one file, instead of every copy of every event.
+//
+//	master.key ──wraps──► key 1 ──seals──► the names of one person
+//	                      key 2 ──seals──► the names of another
+//
+// A key is numbered on its own, not by its person: the person's id is given only in
+// the commit, and the name has to be sealed before it.
+//
 // The folder holds two files: "master.key", 64 hexadecimal digits, and "keys",
 // slots of 64 bytes, drawn in docs/format/keys.md. Back up both, apart from the
 // logs. Keys are made and synced in blocks, so that a command that needs one does
@@ -117,8 +129,10 @@ func (k *Keyring) open(masterPath, keysPath string) error {
 // there are keys, somebody has lost it.
 func (k *Keyring) create(masterPath, keysPath string) error {
 	if info, err := os.Stat(keysPath); err == nil && info.Size() > slotLen {
-		return &Error{Path: masterPath, Reason: "it is missing, but there are keys wrapped by it",
-			Hint: "Restore it from the backup of the keys"}
+		return &Error{
+			Path: masterPath, Reason: "it is missing, but there are keys wrapped by it",
+			Hint: "Restore it from the backup of the keys",
+		}
 	}
 	var secret [32]byte
 	if _, err := rand.Read(secret[:]); err != nil {
@@ -265,8 +279,10 @@ func (k *Keyring) Close() error {
 
 // damaged returns the error for a key that can not be used.
 func (k *Keyring) damaged(id int64, reason string) error {
-	return &Error{Path: k.file.Name(), Reason: fmt.Sprintf("key %d: %s", id, reason),
-		Hint: "Restore the file from the backup of the keys"}
+	return &Error{
+		Path: k.file.Name(), Reason: fmt.Sprintf("key %d: %s", id, reason),
+		Hint: "Restore the file from the backup of the keys",
+	}
 }
 
 // newAEAD returns AES-256-GCM (NIST SP 800-38D) under a key of 32 bytes.

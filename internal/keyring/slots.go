@@ -71,8 +71,10 @@ func checkFile(file *os.File, path string, master cipher.AEAD) (keys int64, err 
 	nonce := slot[len(magic) : len(magic)+nonceLen]
 	tag := slot[len(magic)+nonceLen : len(magic)+nonceLen+master.Overhead()]
 	if _, err := master.Open(nil, nonce, tag, []byte(magic)); err != nil {
-		return 0, &Error{Path: path, Reason: "its keys were wrapped by another master key",
-			Hint: "Restore the master.key that belongs to it from the backup of the keys"}
+		return 0, &Error{
+			Path: path, Reason: "its keys were wrapped by another master key",
+			Hint: "Restore the master.key that belongs to it from the backup of the keys",
+		}
 	}
 	info, err := file.Stat()
 	if err != nil {

@@ -8,6 +8,18 @@
 //   - measuring a request costs no allocation,
 //   - liveness depends on the process alone, readiness on every named check.
 //
+// # Names of metrics
+//
+// Requests are measured under the names of OpenTelemetry's semantic conventions for
+// HTTP servers; what is ours begins with ensemble_. A label never holds what a
+// client has made up: routes are patterns, unknown methods are one value.
+//
+// # Ready and alive
+//
+// Alive means that restarting would not help; ready means that a request can be
+// answered. A service that is stopping is alive and not ready, so that nobody sends
+// it more, while it answers what it has begun.
+//
 // A program makes one logger, one [Metrics] and one [Health] a service:
 //
 //	log := telemetry.NewLogger(os.Stderr, telemetry.LogOptions{})
