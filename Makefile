@@ -21,10 +21,15 @@ build: ## build bin/ensemble
 .PHONY: test
 test: ## run the tests with the race detector, 20 rounds of kill -9 among them
 	go test -race -shuffle=on -timeout 10m ./...
+	go test -timeout 5m ./graph # without the race detector: everybody of the real networks
 
 .PHONY: test-kill
 test-kill: ## run only the rounds of kill -9 (ROUNDS=100)
 	ENSEMBLE_KILL_ROUNDS=$(or $(ROUNDS),100) go test -count=1 -timeout 60m -run 'TestKillMinusNine$$' -v ./cmd/ensemble
+
+.PHONY: test-graphs
+test-graphs: ## load the three real networks through the gateway and check the answers
+	ENSEMBLE_GRAPHS=all go test -count=1 -timeout 20m -run TestRealNetworksThroughTheGateway -v ./cmd/ensemble
 
 .PHONY: lint
 lint: ## check the layers, the style and the formatting
@@ -69,7 +74,7 @@ tidy: ## check that go.mod lists what is needed and nothing else
 
 .PHONY: soak
 soak: ## the long tests: 2,000 rounds of kill -9, 20,000 interleavings, a minute of fuzzing each
-	ENSEMBLE_SOAK=1 ENSEMBLE_KILL_ROUNDS=2000 go test -count=1 -timeout 85m ./...
+	ENSEMBLE_SOAK=1 ENSEMBLE_GRAPHS=all ENSEMBLE_KILL_ROUNDS=2000 go test -count=1 -timeout 85m ./...
 	$(MAKE) fuzz FUZZTIME=60s
 
 .PHONY: clean
