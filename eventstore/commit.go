@@ -44,17 +44,10 @@ func (s *Store) enqueue(ctx context.Context, r *request) error {
 	}
 	select {
 	case s.queue <- r:
+		return nil
 	default:
 		return ErrBusy
 	}
-	select {
-	case <-s.done: // the committer may have gone between the two looks
-		if r.state.CompareAndSwap(waiting, withdrawn) {
-			return s.stopped()
-		}
-	default:
-	}
-	return nil
 }
 
 // stopped returns the error for a write that came after the last commit.

@@ -80,20 +80,33 @@ func (s *Store) Append(ctx context.Context, w Write) (Result, error) {
 	if err := s.enqueue(ctx, r); err != nil {
 		return Result{}, err
 	}
-	select {
-	case <-r.done:
-	case <-ctx.Done():
-		if r.state.CompareAndSwap(waiting, withdrawn) {
-			return Result{}, ctx.Err()
-		}
-		// The commit is under way and can't be called back. It is short, and
-		// its answer is worth more than a guess.
-		<-r.done
+	if err := s.await(ctx, r); err != nil {
+		return Result{}, err
 	}
 	if r.err != nil {
 		return Result{}, r.err
 	}
 	return r.result, r.result.Err
+}
+
+// await returns nil once the request was answered, and otherwise why it never will
+// be: its caller or the committer has gone before it was taken.
+func (s *Store) await(ctx context.Context, r *request) error {
+	gone := ctx.Err
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+	case <-s.done:
+		gone = s.stopped
+	}
+	if r.state.CompareAndSwap(waiting, withdrawn) {
+		return gone()
+	}
+	// The commit is under way and can't be called back. It is short, and its answer
+	// is worth more than a guess.
+	<-r.done
+	return nil
 }
 
 // Stream returns the events of a stream with a version above after, ascending.

@@ -161,16 +161,16 @@ func testWithdrawn(t *testing.T, d Driver) {
 
 func testClose(t *testing.T, d Driver) {
 	l := d.open(t, Options{})
+	store := l.store // the writers keep the one that is closed
 	var group sync.WaitGroup
 	for i := range 50 {
 		group.Go(func() {
-			_, err := l.store.Append(background(), write(on(fmt.Sprint(i)), 0, "1"))
+			_, err := store.Append(background(), write(on(fmt.Sprint(i)), 0, "1"))
 			if err != nil && !errors.Is(err, eventstore.ErrClosed) {
 				t.Errorf("write %d: %v", i, err)
 			}
 		})
 	}
-	store := l.store
 	l.restart()
 	group.Wait()
 	if _, err := store.Append(t.Context(), write(on("late"), 0, "1")); !errors.Is(err, eventstore.ErrClosed) {

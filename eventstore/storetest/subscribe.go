@@ -52,8 +52,8 @@ func testSubscribe(t *testing.T, d Driver) {
 	})
 	t.Run("a subscription ends when the log is closed", func(t *testing.T) {
 		l := d.open(t, Options{})
-		ended := make(chan error, 1)
-		go func() { ended <- failure(l.store, background(), 0) }()
+		ended, store := make(chan error, 1), l.store
+		go func() { ended <- failure(store, background(), 0) }()
 		l.restart()
 		if err := <-ended; err == nil {
 			t.Fatal("it ended without a reason")
