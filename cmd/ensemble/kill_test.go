@@ -16,7 +16,7 @@ import (
 )
 
 // buildBinary builds the product with some build tags.
-func buildBinary(t *testing.T, tags string) string {
+func buildBinary(t testing.TB, tags string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ensemble.exe")
 	cmd := exec.Command("go", "build", "-tags", tags, "-o", path, ".")

@@ -124,3 +124,6 @@ func (o *output) Reset() {
 	defer o.mu.Unlock()
 	o.buffer.Reset()
 }
+
+// PID returns the id of the running process.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
