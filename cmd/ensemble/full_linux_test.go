@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -60,5 +61,25 @@ func TestAFullDiskRefusesWritesGoesOnReadingAndRecovers(t *testing.T) {
 	r = start(t, data)
 	if u, _, err := r.client().User(t.Context(), int64(acknowledged)+1); err != nil || u.FirstName != "Bob" {
 		t.Fatalf("after a restart: %+v, %v", u, err)
+	}
+}
+
+// TestADiskThatMayNotBeWrittenIsNamed: also for the superuser, whom no mode stops.
+func TestADiskThatMayNotBeWrittenIsNamed(t *testing.T) {
+	disk := t.TempDir()
+	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=8m"); err != nil {
+		t.Skipf("no right to mount a small disk: %v", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(disk, unix.MNT_DETACH) })
+	data := filepath.Join(disk, "data")
+	start(t, data).end()
+	if err := unix.Mount("tmpfs", disk, "tmpfs", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{data, filepath.Join(disk, "new")} {
+		_, err := tryStart(t, folder)
+		if err == nil || !strings.Contains(err.Error(), "read-only file system") || !strings.Contains(err.Error(), "writable") && !strings.Contains(err.Error(), "--data") {
+			t.Errorf("%s: it says %v", folder, err)
+		}
 	}
 }

@@ -117,8 +117,11 @@ func (k *Keyring) open(masterPath, keysPath string) error {
 		return err
 	}
 	file, err := os.OpenFile(keysPath, os.O_RDWR, 0) //nolint:gosec // the operator's folder
-	if err != nil {
+	if errors.Is(err, os.ErrNotExist) {
 		return &Error{Path: keysPath, Reason: err.Error(), Hint: "Restore it from the backup of the keys"}
+	}
+	if err != nil {
+		return &Error{Path: keysPath, Reason: err.Error(), Hint: "Make it readable and writable for the user that runs this program"}
 	}
 	k.file = file
 	k.count, err = checkFile(file, keysPath, k.master)
