@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -36,7 +37,9 @@ type system struct {
 	graph                  *memory.Backend
 
 	handlers map[string]http.Handler // by the name of their listener
-	stopping atomic.Bool
+
+	stopping    atomic.Bool
+	connections atomic.Int64 // open ones
 }
 
 // openSystem opens the data folder and wires everything on top of it.
@@ -133,9 +136,9 @@ func (s *system) following(context.Context) error {
 	return errors.Join(s.users.Err(), s.friends.Err())
 }
 
-// drain is how long answers ask their clients to close their connections, before
-// idle connections are closed.
-const drain = 200 * time.Millisecond
+// drain is how long answers ask their clients to close their connections, at most,
+// before those left are closed.
+const drain = 500 * time.Millisecond
 
 // run serves until the context ends or a part fails. ready is called once
 // everything serves.
@@ -160,7 +163,7 @@ func (s *system) run(ctx context.Context, listeners listeners, ready func(contex
 	group.Go(func() error {
 		<-ctx.Done()
 		defer stopFollowing()
-		return s.shutdown(context.WithoutCancel(ctx), servers)
+		return s.shutdown(context.WithoutCancel(ctx), listeners, servers)
 	})
 	return group.Wait()
 }
@@ -170,14 +173,27 @@ func (s *system) serve(group *errgroup.Group, listeners listeners) []*http.Serve
 	servers := make([]*http.Server, len(listeners))
 	for i, l := range listeners {
 		servers[i] = api.Server(s.draining(s.handlers[l.name]), s.logger)
+		servers[i].ConnState = s.count
 		group.Go(func() error {
-			if err := servers[i].Serve(l); !errors.Is(err, http.ErrServerClosed) {
-				return fmt.Errorf("serve %s: %w", l.name, err)
+			err := servers[i].Serve(l)
+			if s.stopping.Load() { // the listener was closed first
+				return nil
 			}
-			return nil
+			return fmt.Errorf("serve %s: %w", l.name, err)
 		})
 	}
 	return servers
+}
+
+// count counts the open connections.
+func (s *system) count(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.connections.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		s.connections.Add(-1)
+	case http.StateActive, http.StateIdle:
+	}
 }
 
 // draining makes answers ask for the end of their connection while the system is
@@ -191,14 +207,20 @@ func (s *system) draining(next http.Handler) http.Handler {
 	})
 }
 
-// shutdown answers what was begun, then closes the servers.
-func (s *system) shutdown(ctx context.Context, servers []*http.Server) error {
+// shutdown answers what was begun, then closes the servers. The doors are closed
+// first: a connection that waits to be accepted would be lost. Then every answer
+// asks for the end of its connection, so that none is closed under a request that
+// is on its way.
+func (s *system) shutdown(ctx context.Context, listeners listeners, servers []*http.Server) error {
 	s.stopping.Store(true)
 	for _, h := range s.healths {
 		h.SetDraining(true)
 	}
 	s.logger.Info("stopping: answering what was begun")
-	time.Sleep(drain)
+	listeners.close()
+	for end := time.Now().Add(drain); s.connections.Load() > 0 && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	var errs []error

@@ -148,10 +148,10 @@ func loopback(host string) bool {
 	return err == nil && ip.IsLoopback()
 }
 
-// close gives the ports back when the start fails.
+// close gives the ports back.
 func (l listeners) close() {
 	for _, one := range l {
-		_ = one.Close() // nothing was accepted yet
+		_ = one.Close() // a port that can't be given back goes with the process
 	}
 }
 
