@@ -139,6 +139,10 @@ func (s *Store) ReadAll(ctx context.Context, after Position, limit int) ([]Event
 // Head says where the log ends and which log it is.
 func (s *Store) Head(ctx context.Context) (Head, error) { return s.driver.Head(ctx) }
 
+// Position returns the position of the last event that this process has seen
+// committed, without asking the driver.
+func (s *Store) Position() Position { return Position(s.head.Load()) }
+
 // Outcome returns what is remembered under a key's hash, or false.
 func (s *Store) Outcome(ctx context.Context, hash [16]byte) (Outcome, bool, error) {
 	return s.driver.Outcome(ctx, hash)

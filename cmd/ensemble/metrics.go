@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -40,11 +39,5 @@ func measureProjection(m *telemetry.Metrics, name string, p *projection.Runner, 
 	m.Registry().MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "ensemble_projection_lag_events", ConstLabels: prometheus.Labels{"projection": name},
 		Help: "Events that are in the log and not yet in the projection.",
-	}, func() float64 {
-		head, err := store.Head(context.Background())
-		if err != nil {
-			return -1
-		}
-		return float64(head.Position - p.Position())
-	}))
+	}, func() float64 { return float64(store.Position() - p.Position()) }))
 }
