@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 
+	"ensemble/decider"
 	"ensemble/eventstore"
 )
 
@@ -51,15 +53,52 @@ func (l *logName) moved(r *request, p eventstore.Position) {
 // noneMatch says whether the client has that version already. The comparison is
 // the weak one, as RFC 9110 asks for here.
 func noneMatch(r *request, etag string) bool {
-	for _, header := range r.Header["If-None-Match"] {
-		if header == "*" {
+	for tag := range tags(r.Header["If-None-Match"]) {
+		if tag == anyTag || strings.TrimPrefix(tag, "W/") == etag {
 			return true
-		}
-		for tag := range strings.SplitSeq(header, ",") {
-			if strings.TrimPrefix(strings.Trim(tag, " \t"), "W/") == etag {
-				return true
-			}
 		}
 	}
 	return false
+}
+
+// ifMatch returns at which versions a command may happen, nil for at any: those
+// whose tags the client names in If-Match. The comparison is the strong one, so a
+// weak tag, or what is no tag at all, matches nothing.
+func (l *logName) ifMatch(r *request) decider.Condition {
+	headers, sent := r.Header["If-Match"]
+	if !sent {
+		return nil
+	}
+	return func(v eventstore.Version) bool {
+		etag := l.etag(v)
+		for tag := range tags(headers) {
+			if tag == anyTag || tag == etag {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// anyTag stands for whatever version there is.
+const anyTag = "*"
+
+// tags returns the entity tags of a header as they were sent. The star is one only
+// where it stands alone in its line.
+func tags(headers []string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, header := range headers {
+			// A tag may contain commas. None of ours does, and what is cut off a
+			// foreign one lacks a quote, so it can't be taken for ours.
+			for tag := range strings.SplitSeq(header, ",") {
+				tag = strings.Trim(tag, " \t")
+				if tag == anyTag && strings.Trim(header, " \t") != anyTag {
+					continue
+				}
+				if !yield(tag) {
+					return
+				}
+			}
+		}
+	}
 }

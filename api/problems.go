@@ -81,6 +81,8 @@ func failureOf(err error) failure {
 		return failure{slug: wire.FriendshipNotFound}
 	case errors.Is(err, decider.ErrKeyReused):
 		return failure{slug: wire.KeyReused}
+	case errors.Is(err, decider.ErrPrecondition):
+		return failure{slug: wire.PreconditionFailed}
 	case errors.Is(err, wire.ErrSyntax):
 		return failure{slug: wire.MalformedJSON, detail: sentence(err) + ". Correct it and send it again."}
 	}

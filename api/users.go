@@ -108,7 +108,8 @@ func (a *userAPI) alive(ctx context.Context, id int64) error {
 }
 
 // rename gives a person another name. It checks in the documented order: whether
-// the person is there, then the body, then whether the body means that person.
+// the person is there, then the body, then whether the body means that person,
+// then, with the commit, whether the person is as the client thinks.
 func (a *userAPI) rename(r *request) error {
 	id, err := r.pathID()
 	if err != nil {
@@ -133,7 +134,7 @@ func (a *userAPI) rename(r *request) error {
 	if body.ID != "" && body.ID != strconv.FormatInt(id, 10) {
 		return failure{slug: wire.IDMismatch}
 	}
-	out, err := a.commands.Rename(r.Context(), id, body.FirstName, body.LastName)
+	out, err := a.commands.RenameIf(r.Context(), id, body.FirstName, body.LastName, a.log.ifMatch(r))
 	if err != nil {
 		return err
 	}

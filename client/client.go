@@ -90,6 +90,7 @@ func (e *ProblemError) Slug() wire.Slug {
 type call struct {
 	method, path string
 	key          string // idempotency key
+	ifMatch      string // entity tags
 	body         []byte // JSON
 }
 
@@ -105,6 +106,9 @@ func (c *Client) do(ctx context.Context, call call, out any) (Answer, error) {
 	}
 	if call.key != "" {
 		req.Header["Idempotency-Key"] = []string{call.key}
+	}
+	if call.ifMatch != "" {
+		req.Header["If-Match"] = []string{call.ifMatch}
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

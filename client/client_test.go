@@ -99,6 +99,23 @@ func TestAKeyMakesARetrySafe(t *testing.T) {
 	}
 }
 
+func TestRenamingWhatWasRead(t *testing.T) {
+	_, c := connect(t)
+	_, read, err := c.CreateUser(t.Context(), "Ada", "Byron", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, _, err := c.RenameIf(t.Context(), 1, read.ETag, "Ada", "Lovelace")
+	if err != nil || u.LastName != "Lovelace" {
+		t.Fatalf("%+v, %v", u, err)
+	}
+	var problem *client.ProblemError
+	if _, _, err := c.RenameIf(t.Context(), 1, read.ETag, "Ada", "King"); !errors.As(err, &problem) ||
+		problem.Slug() != wire.PreconditionFailed {
+		t.Errorf("a name that was never read is overwritten: %v", err)
+	}
+}
+
 func TestRefusalsAreProblems(t *testing.T) {
 	s, c := connect(t)
 	ctx := t.Context()

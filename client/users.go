@@ -27,6 +27,15 @@ func (c *Client) Rename(ctx context.Context, id int64, firstName, lastName strin
 	return c.sendUser(ctx, call{method: http.MethodPut, path: userPath(id)}, firstName, lastName)
 }
 
+// RenameIf is Rename of the version that an earlier Answer.ETag names. If the person
+// has changed since, nothing is changed and the error is a ProblemError with the
+// slug wire.PreconditionFailed: read again, decide anew.
+func (c *Client) RenameIf(
+	ctx context.Context, id int64, etag, firstName, lastName string,
+) (wire.User, Answer, error) {
+	return c.sendUser(ctx, call{method: http.MethodPut, path: userPath(id), ifMatch: etag}, firstName, lastName)
+}
+
 // sendUser sends the names of a person and reads the person back.
 func (c *Client) sendUser(ctx context.Context, call call, firstName, lastName string) (u wire.User, a Answer, err error) {
 	if call.body, err = json.Marshal(names{firstName, lastName}); err != nil {

@@ -84,6 +84,10 @@ type Rejections struct {
 	Decode func([]byte) error
 }
 
+// Condition says whether a command may happen at a version of its stream. nil: at
+// any.
+type Condition func(eventstore.Version) bool
+
 // Outcome is what became of a command.
 type Outcome[S any] struct {
 	State    S // after the command

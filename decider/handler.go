@@ -15,6 +15,10 @@ import (
 // written.
 var ErrKeyReused = errors.New("the idempotency key was used before for something else")
 
+// ErrPrecondition means that the stream is not at a version that the command was
+// meant for. Nothing was written.
+var ErrPrecondition = errors.New("the stream has changed since")
+
 // attempts is how often a command is decided anew when others are faster. Each
 // conflict means that another command got through, so progress is made.
 const attempts = 100
@@ -72,12 +76,32 @@ func (h *Handler[S, C, E]) Handle(
 			return h.replay(ctx, key, previous)
 		}
 	}
+	return h.decide(ctx, stream, command, nil, key)
+}
+
+// HandleIf is Handle for a command that is meant for some versions of its stream
+// only: the version that holds has accepted is the one the events are appended at,
+// however many others are under way. It is asked last, so a command that is
+// refused anyway is refused for its own reason.
+//
+// Errors: ErrPrecondition, and as Handle.
+func (h *Handler[S, C, E]) HandleIf(
+	ctx context.Context, stream eventstore.Stream, command C, holds Condition,
+) (Outcome[S], error) {
+	return h.decide(ctx, stream, command, holds, nil)
+}
+
+// decide loads, decides and appends, and starts again when somebody else was
+// faster.
+func (h *Handler[S, C, E]) decide(
+	ctx context.Context, stream eventstore.Stream, command C, holds Condition, key *eventstore.Key,
+) (Outcome[S], error) {
 	current, err := h.load(ctx, stream)
 	for range attempts {
 		if err != nil {
 			return Outcome[S]{}, err
 		}
-		outcome, err := h.try(ctx, stream, current, command, key)
+		outcome, err := h.try(ctx, stream, current, command, holds, key)
 		if _, conflict := errors.AsType[*eventstore.ConflictError](err); !conflict {
 			return outcome, err
 		}
@@ -90,9 +114,12 @@ func (h *Handler[S, C, E]) Handle(
 
 // try decides once. A ConflictError asks for another try.
 func (h *Handler[S, C, E]) try(
-	ctx context.Context, stream eventstore.Stream, current snapshot[S], command C, key *eventstore.Key,
+	ctx context.Context, stream eventstore.Stream, current snapshot[S], command C, holds Condition, key *eventstore.Key,
 ) (Outcome[S], error) {
 	events, refusal := h.decider.Decide(current.state, command)
+	if refusal == nil && holds != nil && !holds(current.version) {
+		refusal = ErrPrecondition
+	}
 	if refusal == nil && len(events) > 0 {
 		return h.append(ctx, stream, current, events, key)
 	}

@@ -64,7 +64,18 @@ func (s *Service) Refuse(
 //
 // Errors: ErrNotFound, ErrErased, InvalidError, those of the log.
 func (s *Service) Rename(ctx context.Context, id int64, firstName, lastName string) (decider.Outcome[User], error) {
-	return s.handler.Handle(ctx, Stream(id), Rename{FirstName: firstName, LastName: lastName}, nil)
+	return s.RenameIf(ctx, id, firstName, lastName, nil)
+}
+
+// RenameIf is Rename at a version of the person that holds accepts; nil accepts
+// every one.
+//
+// Errors: decider.ErrPrecondition, also for an equal name; those of Rename come
+// before it.
+func (s *Service) RenameIf(
+	ctx context.Context, id int64, firstName, lastName string, holds decider.Condition,
+) (decider.Outcome[User], error) {
+	return s.handler.HandleIf(ctx, Stream(id), Rename{FirstName: firstName, LastName: lastName}, holds)
 }
 
 // encodeRejection keeps the refusals that are answers; only Create carries keys,

@@ -22,6 +22,7 @@ const (
 	FriendshipExists    Slug = "friendship-exists"
 	KeyInUse            Slug = "idempotency-key-in-use"
 	UserErased          Slug = "user-erased"
+	PreconditionFailed  Slug = "precondition-failed"
 	BodyTooLarge        Slug = "body-too-large"
 	UnsupportedMedia    Slug = "unsupported-media-type"
 	ValidationFailed    Slug = "validation-failed"
@@ -63,6 +64,7 @@ func Kinds() []Kind {
 		{FriendshipExists, 409, "Friendship exists", "This user added that friend before. Nothing has to be done."},
 		{KeyInUse, 409, "Idempotency key in use", "The first request with this Idempotency-Key is still running. Send it again after Retry-After to get its answer."},
 		{UserErased, 410, "User erased", "The user was erased for good. Forget the id; it is never given again."},
+		{PreconditionFailed, 412, "Precondition failed", "It has changed since the version in If-Match; nothing was changed. Read it again, decide anew, and send its new ETag."},
 		{BodyTooLarge, 413, "Body too large", "A body has at most 65536 bytes. Send a smaller one."},
 		{UnsupportedMedia, 415, "Unsupported media type", "Send the body as JSON in UTF-8 with the header Content-Type: application/json."},
 		{ValidationFailed, 422, "Validation failed", "The body breaks the rules listed in errors. Correct those members and send it again."},
