@@ -96,21 +96,21 @@ func TestWhenUsersAreAwayNothingIsDecided(t *testing.T) {
 }
 
 func TestARefusalIsAnsweredTheSameAgain(t *testing.T) {
-	s, _ := newService(t, everybodyUpTo(3))
 	for name, c := range map[string]struct {
-		command func() (decider.Outcome[State], error)
+		command func(*Service) (decider.Outcome[State], error)
 		want    error
 	}{
-		"unknown":     {func() (decider.Outcome[State], error) { return s.Add(t.Context(), 1, 7, key(1)) }, errUnknownUsers},
-		"not friends": {func() (decider.Outcome[State], error) { return s.Remove(t.Context(), 1, 2, key(2)) }, ErrNotFriends},
+		"unknown":     {func(s *Service) (decider.Outcome[State], error) { return s.Add(t.Context(), 1, 7, key(1)) }, errUnknownUsers},
+		"not friends": {func(s *Service) (decider.Outcome[State], error) { return s.Remove(t.Context(), 1, 2, key(2)) }, ErrNotFriends},
 	} {
-		if o, err := c.command(); !errors.Is(err, c.want) || o.Replayed {
+		s, _ := newService(t, everybodyUpTo(3))
+		if o, err := c.command(s); !errors.Is(err, c.want) || o.Replayed {
 			t.Errorf("%s: %+v, %v", name, o, err)
 		}
 		if _, err := s.Add(t.Context(), 1, 2, nil); err != nil && !errors.Is(err, ErrExists) {
 			t.Fatal(err)
 		}
-		if o, err := c.command(); !errors.Is(err, c.want) || !o.Replayed {
+		if o, err := c.command(s); !errors.Is(err, c.want) || !o.Replayed {
 			t.Errorf("%s again: %+v, %v", name, o, err)
 		}
 	}
