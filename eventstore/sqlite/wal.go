@@ -37,9 +37,13 @@ func checkWAL(path string) error {
 		return fmt.Errorf("read the write-ahead log of %s: %w", path, err)
 	}
 	if lost {
+		where := "its header"
+		if w.bad > 0 {
+			where = fmt.Sprintf("frame %d", w.bad)
+		}
 		return &eventstore.DamageError{
 			Log:    path + "-wal",
-			Reason: fmt.Sprintf("frame %d is not as it was written, and transactions follow it", w.bad),
+			Reason: where + " is not as it was written, and transactions follow it",
 			Hint:   "Keep the files as they are, and restore a backup",
 		}
 	}
@@ -64,56 +68,84 @@ type walReader struct {
 
 // lost says whether a transaction that was synced can't be read any more.
 func (w *walReader) lost() (bool, error) {
-	ok, err := w.header()
-	if err != nil || !ok {
+	h, ok, err := w.header()
+	if err != nil || h == nil {
 		return false, err
+	}
+	if !ok {
+		return w.orphaned(h)
 	}
 	ended := false // a transaction has ended at or after the bad frame
 	for n := 1; ; n++ {
 		if _, err := io.ReadFull(w.r, w.frame); err != nil {
 			return false, ignoreEnd(err)
 		}
-		good := w.good()
+		whole := w.whole()
+		good := whole && w.current()
 		switch {
 		case good && ended:
 			return true, nil
 		case !good && w.bad == 0:
 			w.bad = n
 		}
-		if w.bad > 0 && w.current() && w.commits() {
+		// A frame whose checksum continues those before it was written in this
+		// generation, whatever its salts say now.
+		if w.bad > 0 && (whole || w.current()) && w.commits() {
 			ended = true
 		}
 	}
 }
 
-// header reads the header; false if there is none, or not a whole one.
-func (w *walReader) header() (bool, error) {
-	var h [walHeaderLen]byte
-	if _, err := io.ReadFull(w.r, h[:]); err != nil {
-		return false, ignoreEnd(err)
+// header reads the header, nil if there is none, and says whether SQLite will take
+// it: if not, it forgets all that follows.
+func (w *walReader) header() (h []byte, ok bool, err error) {
+	h = make([]byte, walHeaderLen)
+	if _, err := io.ReadFull(w.r, h); err != nil {
+		return nil, false, ignoreEnd(err)
 	}
-	magic := binary.BigEndian.Uint32(h[:])
+	magic := binary.BigEndian.Uint32(h)
 	size := binary.BigEndian.Uint32(h[8:])
-	if magic&^1 != walMagic || size < 512 || size > 1<<16 {
-		return false, nil
-	}
 	w.order = binary.LittleEndian
 	if magic&1 == 1 {
 		w.order = binary.BigEndian
 	}
 	copy(w.salts[:], h[16:24])
 	w.sum = w.checksum([2]uint32{}, h[:24])
+	if magic&^1 != walMagic || size < 512 || size > 1<<16 || w.sum != stored(h[24:]) {
+		return h, false, nil
+	}
 	w.frame = make([]byte, frameHeaderLen+size)
-	return true, nil
+	return h, true, nil
 }
 
-// good says whether the current frame is as it was written, and notes the
-// checksum stored in it for the next one.
-func (w *walReader) good() bool {
+// orphaned says whether frames follow a header that was good once. A header is synced
+// before its first frame is written, so a frame with its salts is the proof; and if it
+// is the salts that were damaged, its checksum fits with those of the frame.
+func (w *walReader) orphaned(h []byte) (bool, error) {
+	frame := make([]byte, frameHeaderLen)
+	if _, err := io.ReadFull(w.r, frame); err != nil {
+		return false, ignoreEnd(err)
+	}
+	salts := [8]byte(frame[8:16])
+	if salts == [8]byte{} {
+		return false, nil
+	}
+	mended := append(h[:16:16], salts[:]...)
+	return salts == w.salts || w.checksum([2]uint32{}, mended) == stored(h[24:]), nil
+}
+
+// whole says whether the checksum of the current frame continues those before it, and
+// notes the one stored in it for the next.
+func (w *walReader) whole() bool {
 	sum := w.checksum(w.sum, w.frame[:8])
 	sum = w.checksum(sum, w.frame[frameHeaderLen:])
-	w.sum = [2]uint32{binary.BigEndian.Uint32(w.frame[16:]), binary.BigEndian.Uint32(w.frame[20:])}
-	return w.current() && sum == w.sum
+	w.sum = stored(w.frame[16:])
+	return sum == w.sum
+}
+
+// stored reads a checksum.
+func stored(b []byte) [2]uint32 {
+	return [2]uint32{binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4:])}
 }
 
 // current says whether the frame belongs to this generation of the log; frames
