@@ -8,17 +8,20 @@ import (
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
+
+	"ensemble/eventstore"
 )
 
 // pool is a bounded set of read-only connections, opened when first needed.
 type pool struct {
-	path string
-	idle chan *sqlite.Conn // a nil connection is one not opened yet
+	path   string
+	idle   chan *sqlite.Conn // a nil connection is one not opened yet
+	closed chan struct{}
 }
 
 // newPool returns a pool of so many connections, none of them open.
 func newPool(path string, size int) *pool {
-	p := &pool{path: path, idle: make(chan *sqlite.Conn, size)}
+	p := &pool{path: path, idle: make(chan *sqlite.Conn, size), closed: make(chan struct{})}
 	for range size {
 		p.idle <- nil
 	}
@@ -26,10 +29,14 @@ func newPool(path string, size int) *pool {
 }
 
 // read runs fn with a connection of its own.
+//
+// Errors: eventstore.ErrClosed, the context's, those of fn.
 func (p *pool) read(ctx context.Context, fn func(*sqlite.Conn) error) error {
 	var conn *sqlite.Conn
 	select {
 	case conn = <-p.idle:
+	case <-p.closed:
+		return fmt.Errorf("read %s: %w", p.path, eventstore.ErrClosed)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -47,8 +54,9 @@ func (p *pool) read(ctx context.Context, fn func(*sqlite.Conn) error) error {
 	return fn(conn)
 }
 
-// close waits for the reads under way.
+// close waits for the reads under way. Later ones are refused.
 func (p *pool) close() error {
+	close(p.closed)
 	var errs []error
 	for range cap(p.idle) {
 		if conn := <-p.idle; conn != nil {
@@ -64,18 +72,38 @@ func openReader(path string) (*sqlite.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s for reading: %w", path, err)
 	}
-	conn.SetBusyTimeout(5 * time.Second)
+	conn.SetBusyTimeout(busyTimeout)
 	return conn, nil
 }
 
 // openWriteConn opens a connection that may write. Checkpoints are left to the
 // checkpointer, so that no commit has to wait for one.
 func openWriteConn(path string) (*sqlite.Conn, error) {
+	conn, err := connect(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := prepareWriting(conn, path); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+// connect opens a connection that may write, and has changed nothing yet.
+func connect(path string) (*sqlite.Conn, error) {
 	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate)
 	if err != nil {
 		return nil, fmt.Errorf("open %s for writing: %w", path, err)
 	}
-	conn.SetBusyTimeout(5 * time.Second)
+	conn.SetBusyTimeout(busyTimeout)
+	return conn, nil
+}
+
+// busyTimeout is how long a statement waits for those of other connections.
+const busyTimeout = 5 * time.Second
+
+// prepareWriting sets how a connection writes.
+func prepareWriting(conn *sqlite.Conn, path string) error {
 	for _, pragma := range []string{
 		"journal_mode = WAL",
 		"synchronous = FULL",
@@ -86,10 +114,10 @@ func openWriteConn(path string) (*sqlite.Conn, error) {
 		"cache_size = -32768", // KiB
 	} {
 		if err := sqlitex.ExecuteTransient(conn, "PRAGMA "+pragma, nil); err != nil {
-			return nil, errors.Join(fmt.Errorf("prepare %s for writing: %w", path, err), conn.Close())
+			return fmt.Errorf("prepare %s for writing: %w", path, err)
 		}
 	}
-	return conn, nil
+	return nil
 }
 
 // query runs a statement and calls row for each row of its result.

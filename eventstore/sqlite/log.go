@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"runtime"
 	"sync"
 	"time"
@@ -76,6 +77,9 @@ type head struct {
 // Errors: LockedError when another process writes it, VersionError when a newer
 // version has written it, eventstore.DamageError, and those of the file system.
 func Open(ctx context.Context, path string, opts Options) (*Log, error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real // a log that is reached by two names has one lock
+	}
 	l := &Log{path: path, opts: opts.withDefaults()}
 	if err := l.open(ctx); err != nil {
 		return nil, errors.Join(err, l.release())

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 
 	"ensemble/eventstore"
 )
@@ -21,10 +22,7 @@ const tailLength = 1000
 func (l *Log) recover(ctx context.Context) error {
 	l.encoder = newEncoder()
 	return l.readers.read(ctx, func(conn *sqlite.Conn) error {
-		if err := l.readEnd(conn); err != nil {
-			return l.classify(err)
-		}
-		if err := l.checkTail(conn); err != nil {
+		if err := l.checkEnd(conn); err != nil {
 			return l.classify(err)
 		}
 		if l.opts.ReadOnly {
@@ -34,6 +32,16 @@ func (l *Log) recover(ctx context.Context) error {
 		}
 		return nil
 	})
+}
+
+// checkEnd reads where the log ends and checks what lies there. It does so in one
+// transaction: another process may be writing meanwhile.
+func (l *Log) checkEnd(conn *sqlite.Conn) (err error) {
+	defer sqlitex.Transaction(conn)(&err)
+	if err := l.readEnd(conn); err != nil {
+		return err
+	}
+	return l.checkTail(conn)
 }
 
 // readEnd reads where the log ends.
@@ -64,12 +72,25 @@ func (l *Log) checkTail(conn *sqlite.Conn) error {
 		if l.head.position > 0 {
 			return l.damage(1, "its commit is missing")
 		}
-		return nil
+		return l.noneBeyond(conn)
 	}
 	check := verification{log: l, encoder: newEncoder()}
 	err = check.run(conn, eventstore.Position(first), func(eventstore.Position) error { return nil })
 	if err == nil && check.position != l.head.position {
 		return l.damage(check.position+1, "the event is missing")
+	}
+	if err != nil {
+		return err
+	}
+	return l.noneBeyond(conn)
+}
+
+// noneBeyond looks for a commit that begins after the last event: it had events once.
+func (l *Log) noneBeyond(conn *sqlite.Conn) error {
+	const sql = "SELECT coalesce(min(first), 0) FROM commits WHERE first > (SELECT coalesce(max(position), 0) FROM events)"
+	first, err := queryInt(conn, sql)
+	if err == nil && first > 0 {
+		return l.damage(eventstore.Position(first), "its commit is there, the event is missing")
 	}
 	return err
 }

@@ -58,26 +58,40 @@ CREATE TABLE views (
 // openWriter opens the writing connection and makes the schema if the file is
 // new.
 func (l *Log) openWriter() (err error) {
-	if l.writer, err = openWriteConn(l.path); err != nil {
+	if l.writer, err = connect(l.path); err != nil {
+		return l.classify(err)
+	}
+	isNew, err := l.isNew()
+	if err != nil {
+		return l.classify(err)
+	}
+	if err := prepareWriting(l.writer, l.path); err != nil {
 		return l.classify(err)
 	}
 	if l.opts.maxPages > 0 {
 		l.limitPages(l.opts.maxPages)
 	}
+	if isNew {
+		return l.create()
+	}
+	return nil
+}
+
+// isNew says whether the file is an empty one. One that is neither empty nor a log is
+// refused before anything is done to it.
+func (l *Log) isNew() (bool, error) {
 	id, err := queryInt(l.writer, "PRAGMA application_id")
 	if err != nil {
-		return l.classify(err)
+		return false, err
 	}
-	if id == 0 {
-		tables, err := queryInt(l.writer, "SELECT count(*) FROM sqlite_schema")
-		if err != nil {
-			return l.classify(err)
-		}
-		if tables == 0 {
-			return l.create()
-		}
+	tables, err := queryInt(l.writer, "SELECT count(*) FROM sqlite_schema")
+	if err != nil {
+		return false, err
 	}
-	return checkFormat(l.writer, l.path)
+	if id == 0 && tables == 0 {
+		return true, nil
+	}
+	return false, checkFormat(l.writer, l.path)
 }
 
 // create makes an empty log with a name of its own.
@@ -126,6 +140,9 @@ func (l *Log) readLineage(ctx context.Context) error {
 		}
 		err := query(conn, "SELECT first, uuid FROM lineage ORDER BY first", func(s *sqlite.Stmt) error {
 			f := eventstore.Fork{First: eventstore.Position(s.ColumnInt64(0))}
+			if s.ColumnLen(1) != len(f.UUID) {
+				return l.damage(0, "the lineage has a name of %d bytes", s.ColumnLen(1))
+			}
 			s.ColumnBytes(1, f.UUID[:])
 			l.lineage = append(l.lineage, f)
 			return nil

@@ -30,12 +30,16 @@ func (l *Log) Verify(ctx context.Context, progress func(done, total eventstore.P
 	}
 	v := verification{log: l, encoder: newEncoder(), streams: map[string]tail{}, until: head.Position}
 	err = l.readers.read(ctx, func(conn *sqlite.Conn) error {
-		return v.run(conn, 1, func(p eventstore.Position) error {
+		err := v.run(conn, 1, func(p eventstore.Position) error {
 			if p%1024 == 0 {
 				progress(p, head.Position)
 			}
 			return ctx.Err()
 		})
+		if err != nil {
+			return err
+		}
+		return l.noneBeyond(conn)
 	})
 	if err == nil && v.position < head.Position {
 		err = l.damage(v.position+1, "the event is missing")
