@@ -25,6 +25,7 @@ func (l *Log) Commit(_ context.Context, batch []eventstore.Write) ([]eventstore.
 	if err := l.checkpoint.makeRoom(); err != nil {
 		return nil, l.failed(err)
 	}
+	l.forgetKeys(time.Now()) // a key that has expired is a new one, also after a quiet day
 	sequenced, err := l.sequence(batch)
 	if err != nil {
 		return nil, l.failed(err)
@@ -297,6 +298,13 @@ func (l *Log) publish(c change) {
 	for _, e := range c.outcomes {
 		l.index.keys.add(l.index.seed, e.key[:], e.ref, now)
 	}
+	l.expired = max(l.expired, l.index.keys.expire(now))
+}
+
+// forgetKeys forgets the keys that are too old or too many.
+func (l *Log) forgetKeys(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.expired = max(l.expired, l.index.keys.expire(now))
 }
 

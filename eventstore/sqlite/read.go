@@ -172,10 +172,15 @@ func (l *Log) outcomeAt(conn *sqlite.Conn, r ref, key [16]byte) (o eventstore.Ou
 	return o, found, err
 }
 
-// countEvents returns how many events carry the key, from the last one back.
+// countEvents returns how many events of one commit carry the key, from the last one
+// back. Those of the commit before may carry it too: it had expired in between.
 func countEvents(conn *sqlite.Conn, last eventstore.Position, key [16]byte) (n int, err error) {
+	first, err := queryInt(conn, "SELECT coalesce(max(first), 1) FROM commits WHERE first <= ?", int64(last))
+	if err != nil {
+		return 0, err
+	}
 	const sql = "SELECT key FROM events WHERE position = ?"
-	for same := true; same; last-- {
+	for same := true; same && last >= eventstore.Position(first); last-- {
 		same = false
 		err := query(conn, sql, func(s *sqlite.Stmt) error {
 			same = string(columnBytes(s, 0)) == string(key[:])
