@@ -14,6 +14,7 @@ const (
 	checkpointEvery = 20_000    // events
 	saveIndexEvery  = 1_000_000 // events
 	checkpointIdle  = time.Second
+	roomTimeout     = 250 * time.Millisecond // that a commit waits for readers
 )
 
 // checkpointer brings the write-ahead log into the file, on a connection and a
@@ -25,6 +26,7 @@ type checkpointer struct {
 	done    sync.WaitGroup
 	pending atomic.Int64 // events since the last checkpoint
 	unsaved int64        // events since the index was saved
+	enough  int64        // bytes of the write-ahead log to try again at; used by Commit alone
 }
 
 // startCheckpointer starts the goroutine; stop waits for it.
@@ -89,12 +91,23 @@ func (c *checkpointer) run(conn *sqlite.Conn, events int64) {
 }
 
 // makeRoom holds a commit until the write-ahead log is below its limit again. A
-// reader that stays keeps it from shrinking; then the log grows on.
+// reader that stays keeps it from shrinking; then the log grows on, by a quarter of
+// the limit until the next try: no commit but that one waits for the reader.
 func (c *checkpointer) makeRoom() error {
-	if c.log.WALSize() <= c.log.opts.WALLimit {
+	size := c.log.WALSize()
+	if size <= max(c.log.opts.WALLimit, c.enough) {
 		return nil
 	}
-	return c.log.truncateWAL()
+	c.log.writer.SetBusyTimeout(roomTimeout)
+	defer c.log.writer.SetBusyTimeout(busyTimeout)
+	if err := c.log.truncateWAL(); err != nil {
+		return err
+	}
+	c.enough = 0
+	if left := c.log.WALSize(); left > c.log.opts.WALLimit {
+		c.enough = left + c.log.opts.WALLimit/4
+	}
+	return nil
 }
 
 // truncateWAL brings all of the write-ahead log into the file and empties it.
