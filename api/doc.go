@@ -39,6 +39,11 @@
 // query never lags behind a command that was answered. Recommendations come from
 // the graph, which follows a moment later.
 //
+// A list's handler says what is in the list, how an item is written and where it
+// stands; what all lists have in common is written once: the form that Accept asks
+// for (accept.go), the part that limit and cursor ask for (lists.go, cursors.go), and
+// how it is sent (stream.go).
+//
 // # Problems
 //
 // An error is wrapped on its way up and looked at once, in problems.go: it becomes

@@ -144,7 +144,7 @@ type backend struct {
 	candidates iter.Seq2[recommendation.Candidate, error]
 }
 
-func (b backend) Recommend(context.Context, int64, int) iter.Seq2[recommendation.Candidate, error] {
+func (b backend) Recommend(context.Context, int64, recommendation.Query) iter.Seq2[recommendation.Candidate, error] {
 	return b.candidates
 }
 

@@ -117,16 +117,19 @@ func (a *friendAPI) list(r *request) error {
 	if err != nil {
 		return err
 	}
-	limit, err := r.limit(0)
+	p, err := r.part(0, filter{"direction", nameOf(direction)})
 	if err != nil {
 		return err
 	}
-	friends, err := a.friends.Of(r.Context(), id, direction, 0, limit)
+	friends, err := a.friends.Of(r.Context(), id, direction, p.after.id, p.ask())
 	if err != nil {
 		return err
 	}
-	return streamList(r, each(slices.Values(friends)), wire.AppendFriend)
+	return streamList(r, p, each(slices.Values(friends)), wire.AppendFriend, placeOfFriend)
 }
+
+// placeOfFriend says where a friendship stands in a list.
+func placeOfFriend(f friend.Friendship) place { return place{id: f.Row} }
 
 // byRow answers with one friendship, seen from who began it.
 func (a *friendAPI) byRow(r *request) error {

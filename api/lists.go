@@ -1,10 +1,9 @@
 package api
 
 import (
-	"iter"
-	"net/http"
+	"slices"
 	"strconv"
-	"time"
+	"strings"
 
 	"ensemble/readmodel"
 	"ensemble/wire"
@@ -13,13 +12,41 @@ import (
 // Limits of lists.
 const (
 	maxLimit     = 1000
+	maxIDs       = 500
 	defaultUsers = 100 // of /v1/users; the other lists are whole by default
-	flushAt      = 32 << 10
-	flushWithin  = 30 * time.Second // what a client may take for one part of a list
 )
 
-// jsonType is the media type of all successful answers.
-const jsonType = "application/json"
+// part is which part of a list a client wants, and in which form.
+type part struct {
+	form  form
+	limit int // 0: all
+	after place
+	next  func(last place) string // the query of the part that follows
+}
+
+// part reads what all lists have in common. otherwise is the limit that holds
+// without one. The filters have to be valid.
+func (r *request) part(otherwise int, filters ...filter) (p part, err error) {
+	if p.form, err = r.form(); err != nil {
+		return p, err
+	}
+	if p.limit, err = r.limit(otherwise); err != nil {
+		return p, err
+	}
+	scope := r.scope(filters)
+	p.after, err = r.after(scope)
+	p.next = func(last place) string { return r.options(filters) + "cursor=" + last.cursor(scope) }
+	return p, err
+}
+
+// ask returns how many items answer the part: one more than are sent, to know
+// whether there is another part. 0 asks for all.
+func (p *part) ask() int {
+	if p.limit == 0 {
+		return 0
+	}
+	return p.limit + 1
+}
 
 // limit returns the query option limit, or what holds without it.
 func (r *request) limit(otherwise int) (int, error) {
@@ -48,82 +75,66 @@ func (r *request) direction(otherwise readmodel.Direction) (readmodel.Direction,
 	return 0, failure{slug: wire.InvalidParameter, detail: "direction is outgoing or both, sent once. Correct it."}
 }
 
-// streamList answers with an array, item by item. An error before the first part
-// is sent becomes a problem; one after it aborts the connection.
-func streamList[T any](r *request, items iter.Seq2[T, error], appendItem func([]byte, T) []byte) error {
-	// One buffer for the whole list, sent whenever it is full: a list of any
-	// length costs the memory of one part.
-	r.out = append(r.out[:0], '[')
-	first := true
-	for item, err := range items {
-		if err != nil {
-			return r.broken(err)
-		}
-		if !first {
-			r.out = append(r.out, ',')
-		}
-		first = false
-		if r.out = appendItem(r.out, item); len(r.out) >= flushAt {
-			r.flush()
-		}
+// nameOf returns how a direction is asked for.
+func nameOf(d readmodel.Direction) string {
+	if d == readmodel.Outgoing {
+		return "outgoing"
 	}
-	r.out = append(r.out, ']')
-	if r.status == 0 { // it fits into one part, so its length is known
-		return r.reply(http.StatusOK, jsonType, r.out)
-	}
-	r.flush()
-	return nil
+	return "both"
 }
 
-// broken ends a list that can't be completed.
-func (r *request) broken(err error) error {
-	if r.status != 0 {
-		panic(http.ErrAbortHandler)
+// minWeight returns the query option minWeight, 1 without it.
+func (r *request) minWeight() (int, error) {
+	value, count := r.param("minWeight")
+	if count == 0 {
+		return 1, nil // a candidate shares at least one friend
 	}
-	return err
+	n, ok := wire.ParseID(value)
+	if !ok || count > 1 {
+		return 0, failure{slug: wire.InvalidParameter, detail: "minWeight is a whole number from 1 on, sent once. Correct it."}
+	}
+	return int(n), nil
 }
 
-// flush sends a part of a list.
-func (r *request) flush() {
-	if r.status == 0 {
-		r.w.Header()["Content-Type"] = []string{jsonType}
-		r.status = http.StatusOK
-		r.w.WriteHeader(http.StatusOK)
+// explain returns the query option explain, false without it.
+func (r *request) explain() (bool, error) {
+	value, count := r.param("explain")
+	if count > 1 || count == 1 && value != "true" && value != "false" {
+		return false, failure{slug: wire.InvalidParameter, detail: "explain is true or false, sent once. Correct it."}
 	}
-	if r.Method != http.MethodHead {
-		// The server's deadline is for the whole answer; as long as the client
-		// keeps reading, a long list gets more. Not every writer has deadlines,
-		// but a real connection does.
-		_ = http.NewResponseController(r.w).SetWriteDeadline(time.Now().Add(flushWithin))
-		if _, err := r.w.Write(r.out); err != nil {
-			panic(http.ErrAbortHandler)
-		}
-	}
-	r.out = r.out[:0]
+	return value == "true", nil
 }
 
-// each turns a list that can't fail into one that could.
-func each[T any](items iter.Seq[T]) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		for item := range items {
-			if !yield(item, nil) {
-				return
-			}
-		}
+// ids returns the query option ids, ascending and each once.
+func (r *request) ids() (ids []int64, sent bool, err error) {
+	value, count := r.param("ids")
+	if count == 0 {
+		return nil, false, nil
 	}
+	if _, paging := r.param("cursor"); paging > 0 {
+		return nil, true, failure{slug: wire.InvalidParameter, detail: "ids and cursor do not go together. Send one of them."}
+	}
+	if count > 1 || strings.Count(value, ",") >= maxIDs {
+		return nil, true, failure{slug: wire.InvalidParameter, detail: "ids are up to " + strconv.Itoa(maxIDs) + ", separated by commas, sent once. Ask for the others in another call."}
+	}
+	for text := range strings.SplitSeq(value, ",") {
+		id, ok := wire.ParseID(text)
+		if !ok {
+			return nil, true, failure{slug: wire.InvalidID}
+		}
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), true, nil
 }
 
-// first returns the first items of a list, all of them if limit is 0.
-func first[T any](items iter.Seq2[T, error], limit int) iter.Seq2[T, error] {
-	if limit == 0 {
-		return items
-	}
-	return func(yield func(T, error) bool) {
-		left := limit
-		for item, err := range items {
-			if left--; !yield(item, err) || left == 0 {
-				return
-			}
+// behind returns those of the ascending ids that are above one, as a query option.
+func behind(ids []int64, last int64) string {
+	var b []byte
+	for _, id := range ids {
+		if id > last {
+			b = strconv.AppendInt(append(b, ','), id, 10)
 		}
 	}
+	return "ids=" + strings.TrimPrefix(string(b), ",")
 }

@@ -2,13 +2,10 @@ package api
 
 import (
 	"errors"
-	"iter"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-
-	"pgregory.net/rapid"
 
 	"ensemble/eventstore"
 )
@@ -17,91 +14,6 @@ import (
 func answering(method string) (*request, *httptest.ResponseRecorder) {
 	w := httptest.NewRecorder()
 	return &request{Request: httptest.NewRequest(method, "/", nil), w: w}, w
-}
-
-func appendItem(dst []byte, s string) []byte { return append(dst, s...) }
-
-func TestListsOfAnySizeAreWhole(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		sizes := rapid.SliceOfN(rapid.SampledFrom([]int{1, 100, flushAt - 2, flushAt - 1, flushAt, flushAt + 1}), 0, 6).Draw(t, "sizes")
-		items := make([]string, len(sizes))
-		for i, n := range sizes {
-			items[i] = strings.Repeat("x", n)
-		}
-		r, w := answering(http.MethodGet)
-		list := func(yield func(string, error) bool) {
-			for _, item := range items {
-				if !yield(item, nil) {
-					return
-				}
-			}
-		}
-		if err := streamList(r, list, appendItem); err != nil {
-			t.Fatal(err)
-		}
-		if want := "[" + strings.Join(items, ",") + "]"; w.Body.String() != want {
-			t.Fatalf("%d bytes came, not %d", w.Body.Len(), len(want))
-		}
-		if w.Code != http.StatusOK || w.Header().Get("Content-Type") != jsonType {
-			t.Fatalf("answered %d %v", w.Code, w.Header())
-		}
-	})
-}
-
-func TestAListStopsAskingWhenTheClientHasGone(t *testing.T) {
-	r, _ := answering(http.MethodGet)
-	r.w = gone{r.w}
-	asked := 0
-	defer func() {
-		cause, _ := recover().(error)
-		if !errors.Is(cause, http.ErrAbortHandler) || asked != 1 {
-			t.Errorf("after %d items: %v", asked, cause)
-		}
-	}()
-	_ = streamList(r, func(yield func(string, error) bool) {
-		for asked++; yield(strings.Repeat("x", flushAt), nil); asked++ {
-		}
-	}, appendItem)
-}
-
-// gone is a client that has hung up.
-type gone struct{ http.ResponseWriter }
-
-func (gone) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
-
-func TestHeadOfALongListHasNoBody(t *testing.T) {
-	r, w := answering(http.MethodHead)
-	list := func(yield func(string, error) bool) {
-		for range 5 {
-			if !yield(strings.Repeat("x", flushAt), nil) {
-				return
-			}
-		}
-	}
-	if err := streamList(r, list, appendItem); err != nil || w.Body.Len() > 0 || w.Code != http.StatusOK {
-		t.Errorf("answered %d with %d bytes, %v", w.Code, w.Body.Len(), err)
-	}
-}
-
-func TestFirst(t *testing.T) {
-	asked := 0
-	numbers := func(yield func(int, error) bool) {
-		for i := range 10 {
-			if asked++; !yield(i, nil) {
-				return
-			}
-		}
-	}
-	for _, c := range []struct{ limit, want, asked int }{{1, 1, 1}, {3, 3, 3}, {10, 10, 10}, {11, 10, 10}, {0, 10, 10}} {
-		asked = 0
-		got := 0
-		for range first(iter.Seq2[int, error](numbers), c.limit) {
-			got++
-		}
-		if got != c.want || asked != c.asked {
-			t.Errorf("limit %d gives %d, asking for %d", c.limit, got, asked)
-		}
-	}
 }
 
 func TestTokensNameTheLineageOfTheirPosition(t *testing.T) {

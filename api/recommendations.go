@@ -2,8 +2,10 @@ package api
 
 import (
 	"net/http"
+	"strconv"
 
 	"ensemble/recommendation"
+	"ensemble/user"
 	"ensemble/wire"
 )
 
@@ -40,16 +42,34 @@ func (a *recommendationAPI) recommend(r *request) error {
 	if err != nil {
 		return err
 	}
-	limit, err := r.limit(0)
+	minWeight, err := r.minWeight()
 	if err != nil {
 		return err
 	}
-	return streamList(r, a.recommendations.Recommend(r.Context(), id, limit), appendCandidate)
+	explain, err := r.explain()
+	if err != nil {
+		return err
+	}
+	// An explanation changes how candidates look, not which ones there are.
+	p, err := r.part(0, filter{"minWeight", strconv.Itoa(minWeight)}, filter{name: "explain"})
+	if err != nil {
+		return err
+	}
+	candidates := a.recommendations.Recommend(r.Context(), id, recommendation.Query{
+		Limit: p.ask(), MinWeight: minWeight, Explain: explain,
+		After: recommendation.Rank{ID: p.after.id, Weight: p.after.weight},
+	})
+	return streamList(r, p, candidates, appendCandidate, placeOfCandidate)
 }
 
 // appendCandidate fits a candidate into a list.
 func appendCandidate(dst []byte, c recommendation.Candidate) []byte {
-	return wire.AppendRecommendation(dst, c.User, c.Weight)
+	return wire.AppendRecommendation(dst, c.User, c.Weight, c.Shared)
+}
+
+// placeOfCandidate says where a candidate stands in a list.
+func placeOfCandidate(c recommendation.Candidate) place {
+	return place{id: c.User.ID, weight: c.Weight}
 }
 
 // mutual answers with the friends that two people share, by id.
@@ -58,9 +78,13 @@ func (a *recommendationAPI) mutual(r *request) error {
 	if err != nil {
 		return err
 	}
-	limit, err := r.limit(0)
+	p, err := r.part(0, filter{"friendId", strconv.FormatInt(friendID, 10)})
 	if err != nil {
 		return err
 	}
-	return streamList(r, first(a.recommendations.Mutual(r.Context(), id, friendID), limit), wire.AppendUser)
+	shared := a.recommendations.Mutual(r.Context(), id, friendID, p.after.id)
+	return streamList(r, p, shared, wire.AppendUser, placeOfMutual)
 }
+
+// placeOfMutual says where a shared friend stands in a list.
+func placeOfMutual(u user.User) place { return place{id: u.ID} }

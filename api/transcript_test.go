@@ -103,7 +103,7 @@ func show(w *httptest.ResponseRecorder) string {
 		fmt.Fprintf(&b, "%s: %s\n", name, strings.Join(w.Header()[name], ", "))
 	}
 	if w.Body.Len() > 0 {
-		b.WriteString(strings.ReplaceAll(strings.TrimSuffix(w.Body.String(), "\n"), "\n\n", "\n(blank)\n") + "\n")
+		b.WriteString(strings.TrimSuffix(strings.ReplaceAll(w.Body.String(), "\n\n", "\n(blank)\n"), "\n") + "\n")
 	}
 	return b.String()
 }

@@ -167,17 +167,39 @@ func (a *userAPI) reply(r *request, status int, u user.User, version eventstore.
 	return r.reply(status, jsonType, r.out)
 }
 
-// list answers with people, by id.
+// list answers with people, by id: a part of all, or those that the client names.
 func (a *userAPI) list(r *request) error {
-	limit, err := r.limit(defaultUsers)
+	ids, sent, err := r.ids()
 	if err != nil {
 		return err
 	}
-	users, err := a.users.List(r.Context(), 0, limit)
+	if sent {
+		return a.named(r, ids)
+	}
+	p, err := r.part(defaultUsers)
 	if err != nil {
 		return err
 	}
-	return streamList(r, each(slices.Values(users)), func(dst []byte, u readmodel.User) []byte {
-		return wire.AppendUser(dst, u.User)
-	})
+	users, err := a.users.List(r.Context(), p.after.id, p.ask())
+	if err != nil {
+		return err
+	}
+	return streamList(r, p, each(slices.Values(users)), appendUser, placeOfUser)
 }
+
+// named answers with those of the ids that somebody has. What does not fit under
+// the limit is linked by its ids, for whom a cursor would stand.
+func (a *userAPI) named(r *request, ids []int64) error {
+	p, err := r.part(0)
+	if err != nil {
+		return err
+	}
+	p.next = func(last place) string { return r.options(nil) + behind(ids, last.id) }
+	return streamList(r, p, a.users.ByIDs(r.Context(), ids), appendUser, placeOfUser)
+}
+
+// appendUser fits a person into a list.
+func appendUser(dst []byte, u readmodel.User) []byte { return wire.AppendUser(dst, u.User) }
+
+// placeOfUser says where a person stands in a list.
+func placeOfUser(u readmodel.User) place { return place{id: u.ID} }

@@ -2,17 +2,31 @@ package graph
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
-// Recommend appends to dst the people whom a user might befriend, the best first:
-// by how many known friends they share with the user, then by id. limit <= 0 means
-// all of them. Left out are the user, their friends in either direction, and
-// everybody who is not there. For a user who is not there the list is empty.
+// Query says which candidates are wanted. The zero Query means all of them.
+type Query struct {
+	Limit     int    // at most so many; <= 0: all
+	MinWeight int    // only who shares at least so many known friends
+	After     Ranked // only who ranks behind; the zero Ranked: from the best on
+}
+
+// Recommend is [Graph.Rank] for all candidates, up to a limit; limit <= 0 means
+// all of them.
+func (g *Graph) Recommend(dst []Ranked, user int64, limit int) ([]Ranked, error) {
+	return g.Rank(dst, user, Query{Limit: limit})
+}
+
+// Rank appends to dst the people whom a user might befriend, the best first: by
+// how many known friends they share with the user, then by id. Left out are the
+// user, their friends in either direction, and everybody who is not there. For a
+// user who is not there the list is empty.
 //
 // It allocates nothing if dst has room; the error is always nil here and leaves
 // room for backends that can fail.
-func (g *Graph) Recommend(dst []Ranked, user int64, limit int) ([]Ranked, error) {
+func (g *Graph) Rank(dst []Ranked, user int64, q Query) ([]Ranked, error) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	n, ok := g.find(user)
@@ -32,18 +46,27 @@ func (g *Graph) Recommend(dst []Ranked, user int64, limit int) ([]Ranked, error)
 	for _, e := range me.friends {
 		c.clear(e.number())
 	}
-	if limit <= 0 {
-		return g.rankAll(dst, c), nil
+	q.MinWeight = max(q.MinWeight, 1) // who shares nobody is no candidate
+	if q.After == (Ranked{}) {
+		q.After.Weight = math.MaxInt
 	}
-	return g.rankBest(dst, c, limit), nil
+	if q.Limit <= 0 {
+		return g.rankAll(dst, c, q), nil
+	}
+	return g.rankBest(dst, c, q), nil
 }
 
 // rankAll appends every candidate, sorted.
-func (g *Graph) rankAll(dst []Ranked, c *counter) []Ranked {
+func (g *Graph) rankAll(dst []Ranked, c *counter, q Query) []Ranked {
 	start := len(dst)
 	for _, n := range c.touched {
-		if weight := c.counts[n]; weight > 0 && g.people[n].presence == known {
-			dst = append(dst, Ranked{ID: g.people[n].id, Weight: int(weight)})
+		weight := int(c.counts[n])
+		if weight < q.MinWeight || weight > q.After.Weight || g.people[n].presence != known {
+			continue
+		}
+		candidate := Ranked{ID: g.people[n].id, Weight: weight}
+		if weight < q.After.Weight || candidate.ID > q.After.ID {
+			dst = append(dst, candidate)
 		}
 	}
 	slices.SortFunc(dst[start:], compare)
@@ -51,23 +74,30 @@ func (g *Graph) rankAll(dst []Ranked, c *counter) []Ranked {
 }
 
 // rankBest appends the best candidates, sorted. It keeps them in a heap whose root
-// is the worst of them, so that most candidates cost one comparison.
-func (g *Graph) rankBest(dst []Ranked, c *counter, limit int) []Ranked {
-	start := len(dst)
+// is the worst of them, so that most candidates cost one comparison: with floor,
+// the least weight that can still get in.
+func (g *Graph) rankBest(dst []Ranked, c *counter, q Query) []Ranked {
+	start, floor := len(dst), q.MinWeight
 	for _, n := range c.touched {
 		weight := int(c.counts[n])
-		heap := dst[start:]
-		if weight == 0 || len(heap) == limit && weight < heap[0].Weight || g.people[n].presence != known {
+		if weight < floor || weight > q.After.Weight || g.people[n].presence != known {
 			continue
 		}
 		candidate := Ranked{ID: g.people[n].id, Weight: weight}
+		if weight == q.After.Weight && candidate.ID <= q.After.ID {
+			continue
+		}
+		heap := dst[start:]
 		switch {
-		case len(heap) < limit:
+		case len(heap) < q.Limit:
 			dst = append(dst, candidate)
 			siftUp(dst[start:])
 		case compare(candidate, heap[0]) < 0:
 			heap[0] = candidate
 			siftDown(heap)
+		}
+		if heap = dst[start:]; len(heap) == q.Limit {
+			floor = heap[0].Weight
 		}
 	}
 	slices.SortFunc(dst[start:], compare)

@@ -3,6 +3,7 @@ package readmodel
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 
 	"ensemble/eventstore"
@@ -120,6 +121,19 @@ func (u *Users) List(ctx context.Context, after int64, limit int) ([]User, error
 		users[i] = userOf(row)
 	}
 	return users, nil
+}
+
+// ByIDs returns those of the people with some ids who are there, ascending, each
+// once.
+func (u *Users) ByIDs(ctx context.Context, ids []int64) iter.Seq2[User, error] {
+	return func(yield func(User, error) bool) {
+		for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
+			row, err := one(ctx, u.store, usersTable, id)
+			if (err != nil || row != nil) && !yield(userOf(row), err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // Missing returns those of the ids that nobody has or whose person was erased,

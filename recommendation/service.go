@@ -12,10 +12,30 @@ import (
 	"ensemble/user"
 )
 
+// MaxExplained is how many of the shared friends an explanation names.
+const MaxExplained = 10
+
 // Candidate is somebody whom a person might befriend.
 type Candidate struct {
 	User   user.User
-	Weight int // how many friends the two share
+	Weight int     // how many friends the two share
+	Shared []int64 // the lowest ids of those friends; only of a Query that asks to Explain
+}
+
+// Rank is a place in a list of candidates: the higher weight comes first, then the
+// lower id. The zero Rank is before all of them.
+type Rank struct {
+	ID     int64
+	Weight int
+}
+
+// Query says which candidates are wanted, and with what. The zero Query means all
+// of them.
+type Query struct {
+	Limit     int  // at most so many; <= 0: all
+	MinWeight int  // only who shares at least so many friends
+	After     Rank // only who ranks behind
+	Explain   bool // say whom they share, up to MaxExplained
 }
 
 // Person is what happened to somebody.
@@ -37,11 +57,13 @@ type Backend interface {
 	// of a pair's events again, from the first, changes nothing in the end.
 	ApplyFriends(ctx context.Context, events []friend.Event) error
 	// Recommend returns whom a person might befriend: highest weight first, then
-	// lowest id. limit <= 0: all of them. Somebody who is not there gets none.
-	Recommend(ctx context.Context, id int64, limit int) iter.Seq2[Candidate, error]
-	// Mutual returns the friends that two people share, lowest id first; none if
-	// they are one, or one of them is not there.
-	Mutual(ctx context.Context, a, b int64) iter.Seq2[user.User, error]
+	// lowest id. Somebody who is not there gets none. There are fewer than the
+	// limit only if no more rank behind, also while people are being erased.
+	// An explanation is as of when its candidate is reached.
+	Recommend(ctx context.Context, id int64, q Query) iter.Seq2[Candidate, error]
+	// Mutual returns the friends with an id above after that two people share,
+	// lowest id first; none if they are one, or one of them is not there.
+	Mutual(ctx context.Context, a, b, after int64) iter.Seq2[user.User, error]
 }
 
 // Service follows the logs into a backend and answers from it.
@@ -54,15 +76,15 @@ type Service struct {
 func New(backend Backend, keys user.Keys) *Service { return &Service{backend: backend, keys: keys} }
 
 // Recommend returns whom a person should befriend: highest weight first, then
-// lowest id. limit <= 0 means all of them. Nobody is recommended to somebody who
-// is not there.
-func (s *Service) Recommend(ctx context.Context, id int64, limit int) iter.Seq2[Candidate, error] {
-	return s.backend.Recommend(ctx, id, limit)
+// lowest id. Nobody is recommended to somebody who is not there.
+func (s *Service) Recommend(ctx context.Context, id int64, q Query) iter.Seq2[Candidate, error] {
+	return s.backend.Recommend(ctx, id, q)
 }
 
-// Mutual returns the friends that two people share, lowest id first.
-func (s *Service) Mutual(ctx context.Context, a, b int64) iter.Seq2[user.User, error] {
-	return s.backend.Mutual(ctx, a, b)
+// Mutual returns the friends with an id above after that two people share, lowest
+// id first.
+func (s *Service) Mutual(ctx context.Context, a, b, after int64) iter.Seq2[user.User, error] {
+	return s.backend.Mutual(ctx, a, b, after)
 }
 
 // Users returns the projection of the log of users.

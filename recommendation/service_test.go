@@ -94,14 +94,14 @@ func TestCommandsBecomeRecommendations(t *testing.T) {
 	for range 2 { // following again from the first event changes nothing
 		s.follow(t)
 		var got string
-		for c, err := range s.service.Recommend(t.Context(), 1, 0) {
+		for c, err := range s.service.Recommend(t.Context(), 1, recommendation.Query{}) {
 			got += fmt.Sprint(c.User.FirstName, " ", c.Weight, " ", err, "; ")
 		}
 		if got != "Eva 1 <nil>; Žofie 1 <nil>; " {
 			t.Fatalf("got %s", got)
 		}
 		got = ""
-		for u, err := range s.service.Mutual(t.Context(), 1, 3) {
+		for u, err := range s.service.Mutual(t.Context(), 1, 3, 0) {
 			got += fmt.Sprint(u.FirstName, " ", err, "; ")
 		}
 		if got != "Bob <nil>; " {

@@ -1,6 +1,9 @@
 package wire
 
-import "math"
+import (
+	"math"
+	"strconv"
+)
 
 // ParseID reads an id as it stands in a path or a query: [1-9][0-9]{0,18} up to
 // 2^63-1. Anything else (0, signs, leading zeros, spaces) is not an id.
@@ -16,4 +19,16 @@ func ParseID(s string) (id int64, ok bool) {
 		id = id*10 + digit
 	}
 	return id, true
+}
+
+// appendIDs appends a JSON array of ids.
+func appendIDs(dst []byte, ids []int64) []byte {
+	dst = append(dst, '[')
+	for i, id := range ids {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = strconv.AppendInt(dst, id, 10)
+	}
+	return append(dst, ']')
 }

@@ -78,14 +78,7 @@ func appendMissing(dst []byte, missing []int64) []byte {
 	if len(missing) == 0 {
 		return dst
 	}
-	dst = append(dst, `,"missing":[`...)
-	for i, id := range missing {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = strconv.AppendInt(dst, id, 10)
-	}
-	return append(dst, ']')
+	return appendIDs(append(dst, `,"missing":`...), missing)
 }
 
 // appendErrors appends an extension member, or nothing.

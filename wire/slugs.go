@@ -10,6 +10,7 @@ type Slug string
 const (
 	InvalidID           Slug = "invalid-id"
 	InvalidParameter    Slug = "invalid-parameter"
+	InvalidCursor       Slug = "invalid-cursor"
 	MalformedJSON       Slug = "malformed-json"
 	IncompleteBody      Slug = "incomplete-body"
 	IDMismatch          Slug = "id-mismatch"
@@ -19,6 +20,7 @@ const (
 	UserNotFound        Slug = "user-not-found"
 	FriendshipNotFound  Slug = "friendship-not-found"
 	MethodNotAllowed    Slug = "method-not-allowed"
+	NotAcceptable       Slug = "not-acceptable"
 	FriendshipExists    Slug = "friendship-exists"
 	KeyInUse            Slug = "idempotency-key-in-use"
 	UserErased          Slug = "user-erased"
@@ -52,6 +54,7 @@ func Kinds() []Kind {
 	return []Kind{
 		{InvalidID, 400, "Invalid id", "An id is a whole number from 1 to 9223372036854775807 without sign or leading zeros. Correct it."},
 		{InvalidParameter, 400, "Invalid parameter", "A query parameter is missing, repeated or out of range. Correct it."},
+		{InvalidCursor, 400, "Invalid cursor", "A cursor comes from the Link of an earlier page of the same list with the same filters. Follow that link as it is, or begin again without a cursor."},
 		{MalformedJSON, 400, "Malformed JSON", "The body is not one JSON text. Correct it and send it again."},
 		{IncompleteBody, 400, "Incomplete body", "The body ended before it was complete. Send it again."},
 		{IDMismatch, 400, "Id mismatch", "The id in the body is not the one in the path. Leave it out, or make them equal."},
@@ -61,6 +64,7 @@ func Kinds() []Kind {
 		{UserNotFound, 404, "User not found", "Nobody has this id. Create the user first, or check the id."},
 		{FriendshipNotFound, 404, "Friendship not found", "There is no such friendship now. List the friends of one of the two to see what there is."},
 		{MethodNotAllowed, 405, "Method not allowed", "The path is right, the method is not. The Allow header lists those that work."},
+		{NotAcceptable, 406, "Not acceptable", "A list comes as application/json, application/x-ndjson or text/event-stream. Name one of them in Accept, or leave the header out."},
 		{FriendshipExists, 409, "Friendship exists", "This user added that friend before. Nothing has to be done."},
 		{KeyInUse, 409, "Idempotency key in use", "The first request with this Idempotency-Key is still running. Send it again after Retry-After to get its answer."},
 		{UserErased, 410, "User erased", "The user was erased for good. Forget the id; it is never given again."},

@@ -31,8 +31,16 @@ func TestBodiesAreExact(t *testing.T) {
 			`{"id":3,"userId":2,"friendId":1,"createdAt":"2022-11-26T15:45:31.123+00:00","updatedAt":"2022-11-26T15:45:31.123+00:00"}`,
 		},
 		{
-			"a recommendation", string(wire.AppendRecommendation([]byte("["), ada, 7)),
+			"a recommendation", string(wire.AppendRecommendation([]byte("["), ada, 7, nil)),
 			`[{"user":{"id":1,"firstName":"Ada","lastName":"","createdAt":"2022-11-26T15:45:31.123+00:00","lastModified":"2022-11-26T15:45:32.123+00:00"},"weight":7}`,
+		},
+		{
+			"one that is explained", string(wire.AppendRecommendation(nil, user.User{ID: 1}, 12, []int64{2, math.MaxInt64})),
+			`{"user":{"id":1,"firstName":"","lastName":"","createdAt":null,"lastModified":null},"weight":12,"mutualFriends":[2,9223372036854775807]}`,
+		},
+		{
+			"one whose explanation has gone since", string(wire.AppendRecommendation(nil, user.User{ID: 1}, 1, []int64{})),
+			`{"user":{"id":1,"firstName":"","lastName":"","createdAt":null,"lastModified":null},"weight":1,"mutualFriends":[]}`,
 		},
 		{
 			"nulls are written", string(wire.AppendUser(nil, user.User{ID: math.MaxInt64})),
@@ -63,7 +71,7 @@ func TestWhatIsAppendedIsWhatClientsRead(t *testing.T) {
 			CreatedAt: at, LastModified: at.Add(time.Hour),
 		}
 		var got wire.Recommendation
-		if err := json.Unmarshal(wire.AppendRecommendation(nil, u, 3), &got); err != nil {
+		if err := json.Unmarshal(wire.AppendRecommendation(nil, u, 3, nil), &got); err != nil {
 			t.Fatal(err)
 		}
 		want := wire.Recommendation{Weight: 3, User: wire.User{

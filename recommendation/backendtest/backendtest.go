@@ -4,11 +4,9 @@
 package backendtest
 
 import (
-	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) recommendation.Backend) {
 	})
 	t.Run("people come with their names and times", func(t *testing.T) {
 		w := example(t, open(t))
-		for c, err := range w.backend.Recommend(t.Context(), 1, 1) {
+		for c, err := range w.backend.Recommend(t.Context(), 1, recommendation.Query{Limit: 1}) {
 			want := user.User{ID: 4, FirstName: "D", LastName: "X", Key: 4, CreatedAt: at(4), LastModified: at(4)}
 			if err != nil || c.User != want {
 				t.Fatalf("got %+v, %v", c.User, err)
@@ -77,13 +75,14 @@ func Run(t *testing.T, open func(t *testing.T) recommendation.Backend) {
 	})
 	t.Run("an answer may be left at any person", func(t *testing.T) {
 		w := example(t, open(t))
-		for range w.backend.Recommend(t.Context(), 1, 0) {
+		for range w.backend.Recommend(t.Context(), 1, recommendation.Query{}) {
 			break
 		}
-		for range w.backend.Mutual(t.Context(), 1, 4) {
+		for range w.backend.Mutual(t.Context(), 1, 4, 0) {
 			break
 		}
 	})
+	paging(t, open)
 	t.Run("any interleaving of both logs, with repetitions, ends in the same answers", func(t *testing.T) {
 		interleave(t, open)
 	})
@@ -128,22 +127,14 @@ func (w *world) want(t *testing.T, want, got string) {
 
 func (w *world) recommend(t *testing.T, id int64, limit int) string {
 	t.Helper()
-	var b strings.Builder
-	fmt.Fprintf(&b, "recommend %d:", id)
-	for c, err := range w.backend.Recommend(t.Context(), id, limit) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprintf(&b, " %d%s×%d", c.User.ID, c.User.FirstName, c.Weight)
-	}
-	return b.String()
+	return fmt.Sprintf("recommend %d:", id) + w.query(t, id, recommendation.Query{Limit: limit})
 }
 
 func (w *world) mutual(t *testing.T, x, y int64) string {
 	t.Helper()
 	var b strings.Builder
 	fmt.Fprintf(&b, "mutual %d %d:", x, y)
-	for u, err := range w.backend.Mutual(t.Context(), x, y) {
+	for u, err := range w.backend.Mutual(t.Context(), x, y, 0) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -223,6 +214,8 @@ func interleave(t *testing.T, open func(t *testing.T) recommendation.Backend) {
 		m := modelOf(h)
 		for id := int64(1); id <= crowd; id++ {
 			w.want(t, m.recommend(id), w.recommend(t, id, 0))
+			q := drawQuery(rnd)
+			w.want(t, m.query(id, q), w.query(t, id, q))
 			for other := int64(1); other <= crowd; other++ {
 				w.want(t, m.mutual(id, other), w.mutual(t, id, other))
 			}
@@ -307,19 +300,5 @@ func (m *model) mutual(a, b int64) string {
 }
 
 func (m *model) recommend(id int64) string {
-	type candidate struct{ id, weight int64 }
-	var all []candidate
-	for other := int64(1); other <= crowd; other++ {
-		if n := len(m.shared(id, other)); n > 0 && !m.are(id, other) {
-			all = append(all, candidate{other, int64(n)})
-		}
-	}
-	slices.SortFunc(all, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(b.weight, a.weight), cmp.Compare(a.id, b.id))
-	})
-	text := fmt.Sprintf("recommend %d:", id)
-	for _, c := range all {
-		text += fmt.Sprintf(" %d%s×%d", c.id, m.names[c.id], c.weight)
-	}
-	return text
+	return fmt.Sprintf("recommend %d:", id) + m.query(id, recommendation.Query{})
 }

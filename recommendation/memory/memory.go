@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 
 	"ensemble/friend"
@@ -97,35 +98,89 @@ func (b *Backend) apply() error {
 }
 
 // Recommend implements [recommendation.Backend].
-func (b *Backend) Recommend(ctx context.Context, id int64, limit int) iter.Seq2[recommendation.Candidate, error] {
+func (b *Backend) Recommend(
+	ctx context.Context, id int64, q recommendation.Query,
+) iter.Seq2[recommendation.Candidate, error] {
 	return func(yield func(recommendation.Candidate, error) bool) {
-		ranked, err := b.graph.Recommend(nil, id, limit)
-		if err != nil {
-			yield(recommendation.Candidate{}, fmt.Errorf("recommend for %d: %w", id, err))
-			return
-		}
-		for i, r := range ranked {
-			if err := pause(ctx, i); err != nil {
-				yield(recommendation.Candidate{}, err)
+		a := answer{backend: b, asker: id, explain: q.Explain, yield: yield}
+		rest := graph.Query{Limit: q.Limit, MinWeight: q.MinWeight, After: graph.Ranked(q.After)}
+		for {
+			ranked, err := b.graph.Rank(nil, id, rest)
+			if err != nil {
+				yield(recommendation.Candidate{}, fmt.Errorf("recommend for %d: %w", id, err))
 				return
 			}
-			u, ok := b.find(r.ID)
-			if ok && !yield(recommendation.Candidate{User: u, Weight: r.Weight}, nil) {
+			shown, wantsMore := a.show(ctx, ranked)
+			// Somebody who was erased since the ranking leaves a gap. It is filled
+			// from behind, or a page that is short would be taken for the last.
+			if !wantsMore || q.Limit <= 0 || len(ranked) < rest.Limit || shown == rest.Limit {
 				return
 			}
+			rest.Limit, rest.After = rest.Limit-shown, ranked[len(ranked)-1]
 		}
 	}
 }
 
+// answer is one list of candidates on its way to who asked.
+type answer struct {
+	backend *Backend
+	asker   int64
+	explain bool
+	shared  []int64 // scratch
+	yield   func(recommendation.Candidate, error) bool
+}
+
+// show yields those of the ranked who are still there, and says how many they were
+// and whether more are wanted.
+func (a *answer) show(ctx context.Context, ranked []graph.Ranked) (shown int, wantsMore bool) {
+	for i, r := range ranked {
+		if err := pause(ctx, i); err != nil {
+			a.yield(recommendation.Candidate{}, err)
+			return shown, false
+		}
+		u, ok := a.backend.find(r.ID)
+		if !ok {
+			continue
+		}
+		c := recommendation.Candidate{User: u, Weight: r.Weight}
+		if a.explain {
+			var err error
+			if c.Shared, err = a.explanation(r.ID); err != nil {
+				a.yield(recommendation.Candidate{}, err)
+				return shown, false
+			}
+		}
+		shown++
+		if !a.yield(c, nil) {
+			return shown, false
+		}
+	}
+	return shown, true
+}
+
+// explanation returns the lowest ids of the friends that the asker shares with
+// somebody.
+func (a *answer) explanation(other int64) (ids []int64, err error) {
+	if a.shared, err = a.backend.graph.Mutual(a.shared[:0], a.asker, other); err != nil {
+		return nil, fmt.Errorf("mutual friends of %d and %d: %w", a.asker, other, err)
+	}
+	shown := min(len(a.shared), recommendation.MaxExplained)
+	return append(make([]int64, 0, shown), a.shared[:shown]...), nil
+}
+
 // Mutual implements [recommendation.Backend].
-func (b *Backend) Mutual(ctx context.Context, x, y int64) iter.Seq2[user.User, error] {
+func (b *Backend) Mutual(ctx context.Context, x, y, after int64) iter.Seq2[user.User, error] {
 	return func(yield func(user.User, error) bool) {
 		ids, err := b.graph.Mutual(nil, x, y)
 		if err != nil {
 			yield(user.User{}, fmt.Errorf("mutual friends of %d and %d: %w", x, y, err))
 			return
 		}
-		for i, id := range ids {
+		first, found := slices.BinarySearch(ids, after)
+		if found {
+			first++
+		}
+		for i, id := range ids[first:] {
 			if err := pause(ctx, i); err != nil {
 				yield(user.User{}, err)
 				return

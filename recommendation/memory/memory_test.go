@@ -48,7 +48,7 @@ func TestALongAnswerEndsWithItsContext(t *testing.T) {
 	b := star(t, 5000)
 	ctx, cancel := context.WithCancel(t.Context())
 	n := 0
-	for _, err := range b.Recommend(ctx, 1, 0) {
+	for _, err := range b.Recommend(ctx, 1, recommendation.Query{}) {
 		if err != nil {
 			if !errors.Is(err, context.Canceled) {
 				t.Fatal(err)
@@ -80,7 +80,7 @@ func TestSomebodyErasedDuringAnAnswerIsLeftOut(t *testing.T) {
 	for range 2 {
 		group.Go(func() {
 			for range 50 {
-				for c, err := range b.Recommend(context.Background(), 1, 0) {
+				for c, err := range b.Recommend(context.Background(), 1, recommendation.Query{}) {
 					if err != nil || c.User.FirstName != "A" {
 						t.Errorf("got %+v, %v", c, err)
 						return
@@ -96,7 +96,7 @@ func TestSomebodyErasedDuringAnAnswerIsLeftOut(t *testing.T) {
 		}
 	}
 	group.Wait()
-	for c := range b.Recommend(t.Context(), 1, 0) {
+	for c := range b.Recommend(t.Context(), 1, recommendation.Query{}) {
 		t.Fatalf("%+v is left", c)
 	}
 }
