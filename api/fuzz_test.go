@@ -18,6 +18,8 @@ func FuzzHTTP(f *testing.F) {
 		"/friend/v1/users/1/commands/addFriend?friendId=2", "/friend/v1/users/2/commands/removeFriend?friendId=1",
 		"/friend/v1/friends/1", "/recommendation/v1/users/1/commands/recommendFriends?limit=%31",
 		"/recommendation/v1/users/1/commands/findMutualFriends?friendId=2&friendId=3", "/actuator/health", "/user/actuator/info",
+		"/user/v1/users?limit=1&cursor=K0dSZb0xiRECAA", "/user/v1/users?ids=3,1,2&limit=1", "/user/v1/users?ids=%31,2&cursor=",
+		"/recommendation/v1/users/1/commands/recommendFriends?explain=true&minWeight=1&cursor=HLVFoukYCXwEAg",
 		"/user", "/%75ser/v1", "//", "/user/v1/users/%zz", "/readyz?verbose", "/problems/busy",
 	} {
 		f.Add("GET", target, "", "", "")

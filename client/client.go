@@ -12,6 +12,20 @@
 //
 //	c := client.New("http://127.0.0.1:9000", &http.Client{Transport: client.Transport(64)})
 //	ada, _, err := c.CreateUser(ctx, "Ada", "Lovelace", "")
+//
+// # Lists
+//
+// Users, Friends, Mutual and Recommend return what one answer holds. The Each…
+// iterators go through a list of any length page by page: what is in it all the
+// time comes exactly once, whatever changes meanwhile. StreamRecommendations reads
+// one answer of any length while the service writes it:
+//
+//	for u, err := range c.EachUser(ctx, 0) {
+//		if err != nil {
+//			return err
+//		}
+//		fmt.Println(u.FirstName)
+//	}
 package client
 
 import (
@@ -67,6 +81,7 @@ type Answer struct {
 	EventPosition string // "user:18@3f2a91c0"; "" for reads
 	Location      string
 	ETag          string
+	Next          string // where a list goes on; "" where it ends
 }
 
 // ProblemError is an answer that is not a success.
@@ -91,37 +106,47 @@ type call struct {
 	method, path string
 	key          string // idempotency key
 	ifMatch      string // entity tags
+	accept       string // media type; "" for JSON
 	body         []byte // JSON
 }
 
 // do sends a call and reads its answer into out, unless out is nil.
 func (c *Client) do(ctx context.Context, call call, out any) (Answer, error) {
+	resp, err := c.send(ctx, call)
+	if err != nil {
+		return Answer{}, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // only read
+	if err := decode(resp.Body, out); err != nil {
+		return Answer{}, fmt.Errorf("%s %s: read the answer: %w", call.method, call.path, err)
+	}
+	return answerOf(resp), nil
+}
+
+// send sends a call and returns a successful answer, whose body the caller closes.
+func (c *Client) send(ctx context.Context, call call) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, call.method, c.base+call.path, bytes.NewReader(call.body))
 	if err != nil {
-		return Answer{}, fmt.Errorf("%s %s: %w", call.method, call.path, err)
+		return nil, fmt.Errorf("%s %s: %w", call.method, call.path, err)
 	}
 	// Header names are canonical, so they are set without the detour of Set.
 	if call.body != nil {
 		req.Header["Content-Type"] = []string{"application/json"}
 	}
-	if call.key != "" {
-		req.Header["Idempotency-Key"] = []string{call.key}
-	}
-	if call.ifMatch != "" {
-		req.Header["If-Match"] = []string{call.ifMatch}
+	for _, h := range [...][2]string{{"Idempotency-Key", call.key}, {"If-Match", call.ifMatch}, {"Accept", call.accept}} {
+		if h[1] != "" {
+			req.Header[h[0]] = []string{h[1]}
+		}
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return Answer{}, fmt.Errorf("%s %s: %w", call.method, call.path, err)
+		return nil, fmt.Errorf("%s %s: %w", call.method, call.path, err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read
 	if resp.StatusCode >= http.StatusMultipleChoices {
-		return Answer{}, fmt.Errorf("%s %s: %w", call.method, call.path, problemOf(resp))
+		defer resp.Body.Close() //nolint:errcheck // only read
+		return nil, fmt.Errorf("%s %s: %w", call.method, call.path, problemOf(resp))
 	}
-	if err := decode(resp.Body, out); err != nil {
-		return Answer{}, fmt.Errorf("%s %s: read the answer: %w", call.method, call.path, err)
-	}
-	return answerOf(resp), nil
+	return resp, nil
 }
 
 // decode reads a whole body. What is cut short is an error.
@@ -144,6 +169,7 @@ func answerOf(resp *http.Response) Answer {
 		EventPosition: resp.Header.Get("Event-Position"),
 		Location:      resp.Header.Get("Location"),
 		ETag:          resp.Header.Get("ETag"),
+		Next:          nextOf(resp.Header["Link"]),
 	}
 }
 

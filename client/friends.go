@@ -1,7 +1,9 @@
 package client
 
 import (
+	"cmp"
 	"context"
+	"iter"
 	"net/http"
 	"strconv"
 
@@ -22,9 +24,19 @@ func (c *Client) RemoveFriend(ctx context.Context, id, friendID int64, key strin
 
 // Friends returns all friendships of a person, seen from that person.
 func (c *Client) Friends(ctx context.Context, id int64) (friends []wire.Friend, err error) {
-	path := "/friend/v1/users/" + strconv.FormatInt(id, 10) + "/friends"
-	_, err = c.do(ctx, call{method: http.MethodGet, path: path}, &friends)
+	_, err = c.do(ctx, call{method: http.MethodGet, path: friendsPath(id)}, &friends)
 	return friends, err
+}
+
+// EachFriend goes through all friendships of a person by row id, page by page; 0
+// means a page of usual size.
+func (c *Client) EachFriend(ctx context.Context, id int64, pageSize int) iter.Seq2[wire.Friend, error] {
+	return pages[wire.Friend](ctx, c, friendsPath(id)+limitQuery(cmp.Or(pageSize, defaultPage)))
+}
+
+// friendsPath returns the path of a person's friendships.
+func friendsPath(id int64) string {
+	return "/friend/v1/users/" + strconv.FormatInt(id, 10) + "/friends"
 }
 
 // Friendship returns the friendship with a row id, seen from who began it.

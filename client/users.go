@@ -1,10 +1,13 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"ensemble/wire"
@@ -55,6 +58,42 @@ func (c *Client) User(ctx context.Context, id int64) (u wire.User, a Answer, err
 func (c *Client) Users(ctx context.Context, limit int) (users []wire.User, err error) {
 	_, err = c.do(ctx, call{method: http.MethodGet, path: "/user/v1/users" + limitQuery(limit)}, &users)
 	return users, err
+}
+
+// EachUser goes through all people by id, page by page; 0 means a page of usual
+// size.
+func (c *Client) EachUser(ctx context.Context, pageSize int) iter.Seq2[wire.User, error] {
+	return pages[wire.User](ctx, c, "/user/v1/users"+limitQuery(cmp.Or(pageSize, defaultPage)))
+}
+
+// maxIDs is how many ids one call of the service takes.
+const maxIDs = 500
+
+// UsersByID returns those of the people with some ids who are there, ascending,
+// each once. There may be any number of ids.
+func (c *Client) UsersByID(ctx context.Context, ids ...int64) (users []wire.User, err error) {
+	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
+	for some := range slices.Chunk(ids, maxIDs) {
+		var page []wire.User
+		path := "/user/v1/users?ids=" + joined(some)
+		if _, err := c.do(ctx, call{method: http.MethodGet, path: path}, &page); err != nil {
+			return nil, err
+		}
+		users = append(users, page...)
+	}
+	return users, nil
+}
+
+// joined returns ids separated by commas.
+func joined(ids []int64) string {
+	var b []byte
+	for i, id := range ids {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, id, 10)
+	}
+	return string(b)
 }
 
 // userPath returns the path of a person, through the gateway.

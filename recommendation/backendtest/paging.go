@@ -73,8 +73,7 @@ func mutualAfter(t *testing.T, w *world) {
 	}
 }
 
-// full erases each candidate but the first of a page, and those that take their
-// place, until one is left.
+// full erases those who follow the first candidate while the page is read.
 func full(t *testing.T, w *world) {
 	t.Helper()
 	w.people(t, created(1), created(2))
