@@ -112,6 +112,7 @@ func (s *Store) await(ctx context.Context, r *request) error {
 // Stream returns the events of a stream with a version above after, ascending.
 func (s *Store) Stream(ctx context.Context, stream Stream, after Version) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
+		after = max(after, 0)
 		for {
 			page, err := s.driver.ReadStream(ctx, stream, after, MaxPage)
 			if err != nil {
@@ -131,9 +132,13 @@ func (s *Store) Stream(ctx context.Context, stream Stream, after Version) iter.S
 	}
 }
 
-// ReadAll returns up to limit (at most MaxPage) events after a position.
+// ReadAll returns up to limit (at most MaxPage) events after a position. A position
+// before the first is the beginning, and a limit below 1 returns nothing.
 func (s *Store) ReadAll(ctx context.Context, after Position, limit int) ([]Event, error) {
-	return s.driver.ReadAll(ctx, after, min(limit, MaxPage))
+	if limit < 1 {
+		return nil, nil
+	}
+	return s.driver.ReadAll(ctx, max(after, 0), min(limit, MaxPage))
 }
 
 // Head says where the log ends and which log it is.
@@ -148,8 +153,11 @@ func (s *Store) Outcome(ctx context.Context, hash [16]byte) (Outcome, bool, erro
 	return s.driver.Outcome(ctx, hash)
 }
 
-// Select returns rows of a view.
+// Select returns rows of a view; none for a limit below 1.
 func (s *Store) Select(ctx context.Context, query Select) ([][]Value, error) {
+	if query.Limit < 1 {
+		return nil, nil
+	}
 	return s.driver.Select(ctx, query)
 }
 

@@ -15,6 +15,7 @@ import (
 // Errors: ErrAhead, DamageError, ErrClosed, those of the driver.
 func (s *Store) Subscribe(ctx context.Context, after Position) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
+		after = max(after, 0)
 		if err := s.behind(ctx, after); err != nil {
 			yield(Event{}, err)
 			return

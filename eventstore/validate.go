@@ -82,8 +82,21 @@ func (e *NewEvent) validate() error {
 		return fmt.Errorf("%w: %d bytes of data", ErrInvalid, len(e.Data))
 	case metaLen(e.Meta) > MaxMeta:
 		return fmt.Errorf("%w: %d bytes of metadata", ErrInvalid, metaLen(e.Meta))
+	case !validMeta(e.Meta):
+		return fmt.Errorf("%w: metadata that is not UTF-8", ErrInvalid)
 	case e.Number < NextNumber:
 		return fmt.Errorf("%w: number %d", ErrInvalid, e.Number)
 	}
 	return nil
+}
+
+// validMeta says whether all names and values are text: as JSON they would come back
+// as something else.
+func validMeta(m Metadata) bool {
+	for k, v := range m {
+		if !utf8.ValidString(k) || !utf8.ValidString(v) {
+			return false
+		}
+	}
+	return true
 }
