@@ -217,9 +217,12 @@ func (h *Handler[S, C, E]) replay(
 	if len(previous.Data) > 0 {
 		return Outcome[S]{Replayed: true}, h.rejections.Decode(previous.Data)
 	}
-	then, err := h.read(ctx, previous.Stream, snapshot[S]{}, previous.Version)
-	if err != nil {
-		return Outcome[S]{}, err
+	var then snapshot[S]
+	if previous.Version > 0 { // else there was nothing yet, whatever there is now
+		var err error
+		if then, err = h.read(ctx, previous.Stream, then, previous.Version); err != nil {
+			return Outcome[S]{}, err
+		}
 	}
 	outcome := then.outcome(previous.Stream, previous.Events > 0)
 	outcome.Replayed = true
