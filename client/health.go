@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 
@@ -29,7 +28,7 @@ func (c *Client) Health(ctx context.Context, service string) (wire.Health, error
 		return wire.Health{}, fmt.Errorf("GET %s: %w", path, problemOf(resp))
 	}
 	var health wire.Health
-	if err := json.NewDecoder(resp.Body).Decode(&health); err != nil {
+	if err := decode(resp.Body, &health); err != nil {
 		return wire.Health{}, fmt.Errorf("GET %s: read the answer: %w", path, err)
 	}
 	return health, nil
