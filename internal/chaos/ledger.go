@@ -104,9 +104,15 @@ func (l *Ledger) Succeeded(c Command, a Answer) {
 		return
 	}
 	answers := l.answers[c.Kind.log()]
-	if other, taken := answers[a.Position]; taken && other.command.Key != c.Key {
+	other, taken := answers[a.Position]
+	switch {
+	case taken && other.command.Key != c.Key:
 		l.doubled = append(l.doubled, fmt.Sprintf("%s and %s were both answered with position %d of the %s log",
 			other.command.Key, c.Key, a.Position, c.Kind.log()))
+		return
+	case taken && other.number != a.Number:
+		l.doubled = append(l.doubled, fmt.Sprintf("%s was answered with number %d, and again with %d",
+			c.Key, other.number, a.Number))
 		return
 	}
 	answers[a.Position] = &entry{command: c, number: a.Number}
