@@ -14,7 +14,10 @@ type configFile string
 // BeforeResolve makes the file a source of flags, below the environment.
 func (f configFile) BeforeResolve(k *kong.Kong, ctx *kong.Context, trace *kong.Path) error {
 	path := string(ctx.FlagValue(trace.Flag).(configFile)) //nolint:forcetypeassert // kong hands us our own flag
-	text, err := os.ReadFile(path)                         //nolint:gosec // the operator's file
+	if path == "" {
+		return nil // a variable that is set to nothing names no file
+	}
+	text, err := os.ReadFile(path) //nolint:gosec // the operator's file
 	if err != nil {
 		return fmt.Errorf("read --config: %w", err)
 	}
