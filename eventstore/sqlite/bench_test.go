@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"ensemble/eventstore"
 )
@@ -109,6 +111,39 @@ func BenchmarkAppend(b *testing.B) {
 				return err
 			})
 		})
+	}
+}
+
+// BenchmarkOneClient measures each command of a client that is alone, through the
+// committer and straight at the driver in the same run, by turns, so that both meet the
+// same disk.
+func BenchmarkOneClient(b *testing.B) {
+	ctx := context.Background()
+	store := openBench(b)
+	log, err := Open(ctx, filepath.Join(b.TempDir(), "baseline.db"), Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer log.Close()
+	ours, theirs := make([]time.Duration, 0, b.N), make([]time.Duration, 0, b.N)
+	rnd := rand.New(rand.NewPCG(1, 1))
+	for n := range int64(b.N) {
+		w := command(n, rnd, true)
+		start := time.Now()
+		if _, err := store.Append(ctx, w); err != nil {
+			b.Fatal(err)
+		}
+		between := time.Now()
+		if _, err := log.Commit(ctx, []eventstore.Write{w}); err != nil {
+			b.Fatal(err)
+		}
+		ours, theirs = append(ours, between.Sub(start)), append(theirs, time.Since(between))
+	}
+	for name, took := range map[string][]time.Duration{"": ours, "baseline-": theirs} {
+		slices.Sort(took)
+		for _, percent := range []int{50, 99} {
+			b.ReportMetric(float64(took[(len(took)-1)*percent/100].Microseconds())/1000, fmt.Sprintf("%sp%d-ms", name, percent))
+		}
 	}
 }
 
