@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"go/ast"
 	"go/parser"
+	"go/scanner"
 	"go/token"
 	"io/fs"
 	"os"
@@ -32,15 +33,16 @@ func main() {
 
 // shape is what was measured.
 type shape struct {
-	files, functions         []int // lengths of product code, in lines
-	longest                  string
-	long                     []string // functions over 60 lines
-	undocumented             []string
-	packages                 map[string]bool // whether they have a comment
-	product, comments, tests int             // lines
-	filled                   int             // lines of product that are not blank
-	ports                    []string
-	wide                     []string // ports with over 7 methods
+	files, functions []int // lengths of product code, in lines
+	longest          string
+	long             []string // functions over 60 lines
+	undocumented     []string
+	packages         map[string]bool // whether they have a comment
+	product, tests   int             // lines of code: neither blank nor comment
+	comments         int             // lines
+	filled           int             // lines of product that are not blank
+	ports            []string
+	wide             []string // ports with over 7 methods
 }
 
 func measure(root string) (*shape, error) {
@@ -67,7 +69,7 @@ func (m *shape) file(path string) error {
 	}
 	lines := strings.Count(string(text), "\n")
 	if strings.HasSuffix(path, "_test.go") || isSuite(path) {
-		m.tests += lines
+		m.tests += codeLines(text)
 		return nil
 	}
 	files := token.NewFileSet()
@@ -75,7 +77,7 @@ func (m *shape) file(path string) error {
 	if err != nil {
 		return err
 	}
-	m.product += lines
+	m.product += codeLines(text)
 	m.filled += filled(string(text))
 	m.files = append(m.files, lines)
 	if lines == slices.Max(m.files) {
@@ -196,8 +198,36 @@ func (m *shape) report() bool {
 	gate("comments, 20 to 35 % of the lines", share >= 20 && share <= 35, "%d %% of %d lines", share, m.filled)
 	gate("ports, at most 8", len(m.ports) <= 8, "%v", m.ports)
 	gate("ports with over 7 methods, none", len(m.wide) == 0, "%v", m.wide)
-	gate("lines of test for one of product", ratio >= 0.65, "%.2f (%d lines); the goal is 1.5", ratio, m.tests)
+	gate("lines of test for one of product", ratio >= leastTests, "%.2f (%d of code in tests, %d in the product); the goal is 1.5",
+		ratio, m.tests, m.product)
 	return ok
+}
+
+// leastTests is how many lines of test there are at least for one of product: what was
+// reached, so that it can only grow. The goal is 1.5.
+const leastTests = 1.30
+
+// codeLines counts the lines that have code on them. Blanks and comments count on
+// neither side: they are asked for in the product and should not be paid for in tests.
+func codeLines(text []byte) (n int) {
+	files := token.NewFileSet()
+	file := files.AddFile("", files.Base(), len(text))
+	var s scanner.Scanner
+	s.Init(file, text, nil, 0)
+	last := 0 // line on which the token before ended
+	for {
+		pos, kind, literal := s.Scan()
+		if kind == token.EOF {
+			return n
+		}
+		if kind == token.SEMICOLON && literal == "\n" {
+			continue // put in by the scanner
+		}
+		from := file.Line(pos)
+		to := from + strings.Count(literal, "\n")
+		n += to - max(from-1, last)
+		last = to
+	}
 }
 
 // filled counts the lines that are not blank.
