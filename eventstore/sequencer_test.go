@@ -3,6 +3,7 @@ package eventstore
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"strings"
 	"testing"
@@ -87,10 +88,7 @@ func (p *plain) append(w Write) (previous, conflict, invalid bool) {
 func (p *plain) sequencer() *Sequencer {
 	before := *p
 	before.events = p.events[:len(p.events):len(p.events)]
-	keys := map[[16]byte]Outcome{}
-	for k, o := range p.keys {
-		keys[k] = o
-	}
+	keys := maps.Clone(p.keys)
 	return &Sequencer{
 		Position: Position(len(before.events)), Last: before.last,
 		Version: func(s Stream) (Version, error) { return before.version(s), nil },

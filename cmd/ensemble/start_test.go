@@ -86,7 +86,7 @@ func TestADemonstrationThatIsStoppedIsCompletedOnce(t *testing.T) {
 // every port in it answers.
 func TestTheReadyFileIsWholeWheneverItIsThere(t *testing.T) {
 	ready := filepath.Join(t.TempDir(), "ready.json")
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan int, 1)
 	out := new(lockedBuffer)
@@ -168,7 +168,7 @@ func TestOfManyThatStartOnOneFolderOneRuns(t *testing.T) {
 // TestWhatIsNotATerminalGetsJSON: each line of the log is one object, with a time, a
 // level and words, and no colours; the addresses are for people and go elsewhere.
 func TestWhatIsNotATerminalGetsJSON(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ready := filepath.Join(t.TempDir(), "ready.json")
 	out, logged := new(lockedBuffer), new(lockedBuffer)
@@ -186,8 +186,7 @@ func TestWhatIsNotATerminalGetsJSON(t *testing.T) {
 	if code := <-ended; code != 0 {
 		t.Errorf("it ended with %d", code)
 	}
-	lines := bytes.Split(bytes.TrimSpace([]byte(logged.String())), []byte("\n"))
-	for _, line := range lines {
+	for line := range bytes.SplitSeq(bytes.TrimSpace([]byte(logged.String())), []byte("\n")) {
 		var entry struct{ Time, Level, Msg string }
 		if err := json.Unmarshal(line, &entry); err != nil || entry.Time == "" || entry.Level == "" || entry.Msg == "" {
 			t.Errorf("%s: %v", line, err)
