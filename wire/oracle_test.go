@@ -170,7 +170,7 @@ func TestBodiesAreWhatTheStandardLibraryWrites(t *testing.T) {
 			string(wire.AppendFriend(nil, f)): wire.Friend{
 				ID: other, UserID: id, FriendID: other, CreatedAt: wire.Time{Time: at}, UpdatedAt: wire.Time{Time: at},
 			},
-			string(wire.AppendRecommendation(nil, u, int(other%1000))): wire.Recommendation{User: person, Weight: int(other % 1000)},
+			string(wire.AppendRecommendation(nil, u, int(other%1000), nil)): wire.Recommendation{User: person, Weight: int(other % 1000)},
 		} {
 			if want := unescaped(standard(t, want)); got != want {
 				t.Fatalf("got  %s\nwant %s", got, want)

@@ -205,7 +205,7 @@ func (m *shape) report() bool {
 
 // leastTests is how many lines of test there are at least for one of product: what was
 // reached, so that it can only grow. The goal is 1.5.
-const leastTests = 1.30
+const leastTests = 1.40
 
 // codeLines counts the lines that have code on them. Blanks and comments count on
 // neither side: they are asked for in the product and should not be paid for in tests.
