@@ -103,7 +103,9 @@ func (r *request) idempotencyKey() (key string, sent bool, err error) {
 func scope(r *request, text string, body []byte) *eventstore.Key {
 	hash := sha256.Sum256([]byte(strings.Join(
 		[]string{principal, r.Method, r.path, r.URL.RawQuery, text}, "\x00")))
-	payload := sha256.Sum256(body)
+	// With the key before it, a fingerprint in the log does not show whether a name
+	// that somebody guesses was in the body.
+	payload := sha256.Sum256(append(append(make([]byte, 0, len(text)+1+len(body)), text+"\x00"...), body...))
 	key := new(eventstore.Key)
 	copy(key.Hash[:], hash[:])
 	copy(key.Fingerprint[:], payload[:])

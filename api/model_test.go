@@ -17,9 +17,10 @@ import (
 // network is the whole social network as anyone would write it down: brute force,
 // no events.
 type network struct {
-	names map[int64]string
-	rows  []wire.Friend // those that are there, as their initiators see them
-	last  int64         // row
+	names map[int64]string // of those who are there
+	born  int64            // how many there ever were
+	rows  []wire.Friend    // those that are there, as their initiators see them
+	last  int64            // row
 }
 
 // row returns the friendship of two people.
@@ -59,6 +60,19 @@ func (n *network) remove(by, to int64) int {
 		return http.StatusNotFound
 	}
 	n.rows = slices.DeleteFunc(n.rows, func(row wire.Friend) bool { return row.ID == f.ID })
+	return http.StatusNoContent
+}
+
+// erase returns the status with which erasing has to be answered.
+func (n *network) erase(id int64) int {
+	switch {
+	case id > n.born:
+		return http.StatusNotFound
+	case n.names[id] == "":
+		return http.StatusGone
+	}
+	delete(n.names, id)
+	n.rows = slices.DeleteFunc(n.rows, func(f wire.Friend) bool { return f.UserID == id || f.FriendID == id })
 	return http.StatusNoContent
 }
 
@@ -127,6 +141,12 @@ func TestTheSystemIsTheNetworkWrittenDownByHand(t *testing.T) {
 				by, to := pair(t)
 				c.command(t, "removeFriend", by, to, c.network.remove(by, to))
 			},
+			"erase": func(t *rapid.T) {
+				if id := person.Draw(t, "who"); rapid.IntRange(0, 3).Draw(t, "really") == 0 {
+					expect(t, c.Do("DELETE", fmt.Sprintf("/user/v1/users/%d", id), ""), c.network.erase(id))
+					c.Settle(t)
+				}
+			},
 			"": func(t *rapid.T) {
 				who, whom := pair(t)
 				c.compare(t, who, whom)
@@ -143,7 +163,8 @@ type conversation struct {
 }
 
 func (c *conversation) create(t *rapid.T) {
-	id := int64(len(c.network.names) + 1)
+	c.network.born++
+	id := c.network.born
 	name := fmt.Sprint("P", id)
 	w := c.retried(t, "/user/v1/users", `{"firstName":"`+name+`","lastName":""}`)
 	expect(t, w, http.StatusCreated)

@@ -73,6 +73,8 @@ func failureOf(err error) failure {
 		return failure{slug: wire.UserNotFound}
 	case errors.Is(err, user.ErrErased):
 		return failure{slug: wire.UserErased}
+	case errors.Is(err, readmodel.ErrNotErased):
+		return failure{slug: wire.ErasureNotFound}
 	case errors.Is(err, friend.ErrSelf):
 		return failure{slug: wire.SelfFriendship}
 	case errors.Is(err, friend.ErrExists):

@@ -20,6 +20,13 @@ type UserConfig struct {
 	Store    *eventstore.Store // the log of people
 	Commands *user.Service
 	Users    *readmodel.Users
+	// Vanished returns once nobody shows a person any more who was erased at a
+	// position of the log. Nil: there is nobody else. It is asked before DELETE is
+	// answered, and given a moment.
+	Vanished func(ctx context.Context, p eventstore.Position) error
+	// Erasing says how far an erasure has got outside of the log of people. Nil:
+	// there is no outside.
+	Erasing func(ctx context.Context, e user.Erasure) (wire.Erasing, error)
 }
 
 // userAPI answers what is asked of people.
@@ -28,6 +35,8 @@ type userAPI struct {
 	commands *user.Service
 	users    *readmodel.Users
 	log      logName
+	vanished func(context.Context, eventstore.Position) error
+	erasing  func(context.Context, user.Erasure) (wire.Erasing, error)
 }
 
 // NewUser returns the service of people. It adds the check of its log to the
@@ -39,7 +48,9 @@ func NewUser(ctx context.Context, c UserConfig) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &userAPI{Service: newService(c.Config), commands: c.Commands, users: c.Users, log: log}
+	a := &userAPI{
+		Service: newService(c.Config), commands: c.Commands, users: c.Users, log: log, vanished: c.Vanished, erasing: c.Erasing,
+	}
 	// A service whose log has stopped can answer nothing but its health.
 	a.config.Health.Add("log", logWorks(c.Store))
 	return a.with(a.routes()), nil
@@ -50,6 +61,8 @@ func (a *userAPI) routes() []route {
 	return []route{
 		{http.MethodGet, "/v1/users/{id}", "getUser", a.byID},
 		{http.MethodPut, "/v1/users/{id}", "renameUser", a.rename},
+		{http.MethodDelete, "/v1/users/{id}", "eraseUser", a.erase},
+		{http.MethodGet, "/v1/users/{id}/erasure", "getErasure", a.erasure},
 		{http.MethodPost, "/v1/users", "createUser", a.create},
 		{http.MethodGet, "/v1/users", "listUsers", a.list},
 	}

@@ -48,6 +48,33 @@ func (c *Client) sendUser(ctx context.Context, call call, firstName, lastName st
 	return u, a, err
 }
 
+// Erase erases a person for good.
+func (c *Client) Erase(ctx context.Context, id int64) (Answer, error) {
+	return c.do(ctx, call{method: http.MethodDelete, path: userPath(id)}, nil)
+}
+
+// Erasure returns the receipt of an erasure: whether nothing is left to do, and how
+// many friendships are still to end.
+func (c *Client) Erasure(ctx context.Context, id int64) (e Erasure, err error) {
+	_, err = c.do(ctx, call{method: http.MethodGet, path: userPath(id) + "/erasure"}, &e)
+	return e, err
+}
+
+// Erasure is what a client needs of a receipt.
+type Erasure struct {
+	ID            int64     `json:"id"`
+	ErasedAt      wire.Time `json:"erasedAt"`
+	EventPosition string    `json:"eventPosition"`
+	Complete      bool      `json:"complete"`
+	Done          struct {
+		KeyDestroyed         bool   `json:"keyDestroyed"`
+		FilesCleared         bool   `json:"filesCleared"`
+		FriendshipsEnded     bool   `json:"friendshipsEnded"`
+		FriendshipsRemoved   *int64 `json:"friendshipsRemoved"`
+		FriendshipsRemaining int64  `json:"friendshipsRemaining"`
+	} `json:"done"`
+}
+
 // User returns a person.
 func (c *Client) User(ctx context.Context, id int64) (u wire.User, a Answer, err error) {
 	a, err = c.do(ctx, call{method: http.MethodGet, path: userPath(id)}, &u)

@@ -289,6 +289,13 @@ func (h *Handler[S, C, E]) remember(stream eventstore.Stream, s snapshot[S]) {
 	}
 }
 
+// Forget takes a stream's state out of the memory.
+func (h *Handler[S, C, E]) Forget(stream eventstore.Stream) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.cache.Remove(stream)
+}
+
 // outcome returns what a command on this state is answered.
 func (s snapshot[S]) outcome(stream eventstore.Stream, changed bool) Outcome[S] {
 	return Outcome[S]{State: s.state, Stream: stream, Version: s.version, Position: s.position, Changed: changed}

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"ensemble/decider"
 	"ensemble/eventstore"
+	"ensemble/user"
 )
 
 // cacheSize is how many pairs' states are kept in memory.
@@ -22,8 +24,9 @@ type Users interface {
 
 // Service takes commands about friendships to the log.
 type Service struct {
-	users   Users
-	handler *decider.Handler[State, Command, Event]
+	users    Users
+	underway underway
+	handler  *decider.Handler[State, Command, Event]
 }
 
 // NewService returns a service over a log of friendships.
@@ -40,23 +43,58 @@ func NewService(store *eventstore.Store, users Users) *Service {
 // already and nothing changes.
 //
 // Errors, in this order: ErrSelf, ErrExists, UnknownUsersError;
-// decider.ErrKeyReused, those of the log.
-func (s *Service) Add(ctx context.Context, by, to int64, key *eventstore.Key) (decider.Outcome[State], error) {
+// decider.ErrKeyReused, user.ErrErased for a repeated command about somebody who was
+// erased since, those of the log.
+func (s *Service) Add(
+	ctx context.Context, by, to int64, key *eventstore.Key,
+) (out decider.Outcome[State], err error) {
+	// Erasing waits for those that began before it, for they may have been told
+	// that both are there.
+	adding := s.underway.begin(by, to)
+	defer func() { s.underway.end(adding, err) }()
 	c := Add{By: by, To: to}
 	if by != to {
-		var err error
-		if c.Missing, err = s.users.Missing(ctx, by, to); err != nil {
-			return decider.Outcome[State]{}, fmt.Errorf("look for users %d and %d: %w", by, to, err)
+		if c.Missing, err = s.missing(ctx, by, to); err != nil {
+			return out, err
 		}
 	}
-	return s.handler.Handle(ctx, Stream(by, to), c, key)
+	out, err = s.handler.Handle(ctx, Stream(by, to), c, key)
+	if err == nil && out.Replayed && len(c.Missing) > 0 { // both were there then
+		err = user.ErrErased
+	}
+	return out, err
+}
+
+// missing returns who of the two is not there. Whoever is known to be erased is
+// not, whatever a cache of the port may say.
+func (s *Service) missing(ctx context.Context, by, to int64) ([]int64, error) {
+	missing, err := s.users.Missing(ctx, by, to)
+	if err != nil {
+		return nil, fmt.Errorf("look for users %d and %d: %w", by, to, err)
+	}
+	for _, id := range []int64{by, to} {
+		if s.underway.isErased(id) && !slices.Contains(missing, id) {
+			missing = append(missing, id)
+		}
+	}
+	slices.Sort(missing)
+	return missing, nil
 }
 
 // Remove ends the friendship of by and to, whoever of them began it.
 //
-// Errors: ErrSelf, ErrNotFriends, decider.ErrKeyReused, those of the log.
+// Errors: ErrSelf, ErrNotFriends, decider.ErrKeyReused, user.ErrErased for a repeated
+// command about somebody who was erased since, those of the log.
 func (s *Service) Remove(ctx context.Context, by, to int64, key *eventstore.Key) (decider.Outcome[State], error) {
-	return s.handler.Handle(ctx, Stream(by, to), Remove{By: by, To: to}, key)
+	out, err := s.handler.Handle(ctx, Stream(by, to), Remove{By: by, To: to}, key)
+	if err != nil || !out.Replayed {
+		return out, err
+	}
+	missing, err := s.missing(ctx, by, to)
+	if err == nil && len(missing) > 0 {
+		err = user.ErrErased
+	}
+	return out, err
 }
 
 // rejection is how a refusal is kept under a key.

@@ -36,6 +36,8 @@ func (usersView) Tables() []eventstore.Table {
 		{Name: erasedTable, Columns: []eventstore.Column{
 			{Name: "id", Type: eventstore.IntColumn},
 			{Name: "erased_at", Type: eventstore.TimeColumn},
+			{Name: "position", Type: eventstore.IntColumn},
+			{Name: "key_id", Type: eventstore.IntColumn},
 		}},
 	}
 }
@@ -56,7 +58,9 @@ func (v usersView) Rows(e eventstore.Event) ([]eventstore.Row, error) {
 		id, err := personOf(e)
 		return []eventstore.Row{
 			{Table: usersTable, Delete: true, Values: []eventstore.Value{eventstore.Int(id)}},
-			{Table: erasedTable, Values: []eventstore.Value{eventstore.Int(id), eventstore.Time(e.Time)}},
+			{Table: erasedTable, Values: []eventstore.Value{
+				eventstore.Int(id), eventstore.Time(e.Time), eventstore.Int(int64(e.Position)), eventstore.Int(d.Key),
+			}},
 		}, err
 	}
 	return nil, fmt.Errorf("no rows for %T", decoded)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -47,11 +49,19 @@ func (k *plainKeys) Open(id int64, sealed []byte) ([]byte, error) {
 	return sealed[len(fmt.Sprintf("%d|", id)):], nil
 }
 
-func (k *plainKeys) Destroy(_ context.Context, id int64) error {
+func (k *plainKeys) Destroy(_ context.Context, ids ...int64) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.destroyed[id] = true
+	for _, id := range ids {
+		k.destroyed[id] = true
+	}
 	return nil
+}
+
+func (k *plainKeys) Destroyed(context.Context) ([]int64, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Sorted(maps.Keys(k.destroyed)), nil
 }
 
 // world is the domain over two logs.

@@ -47,7 +47,8 @@ func Encode(keys Keys, event Event) (eventstore.NewEvent, error) {
 		data, err := seal(keys, e.Key, e.FirstName, e.LastName, e.CreatedAt)
 		return eventstore.NewEvent{Type: typeRenamed, Data: data}, err
 	case Erased:
-		data := strconv.AppendInt([]byte(`{"createdAt":`), e.CreatedAt.UnixMicro(), 10)
+		data := strconv.AppendInt([]byte(`{"key":`), e.Key, 10)
+		data = strconv.AppendInt(append(data, `,"createdAt":`...), e.CreatedAt.UnixMicro(), 10)
 		return eventstore.NewEvent{Type: typeErased, Data: append(data, '}')}, nil
 	}
 	return eventstore.NewEvent{}, fmt.Errorf("%w: %T", ErrForeign, event)
@@ -86,7 +87,7 @@ func Decode(keys Keys, e eventstore.Event) (Event, error) {
 	}
 	createdAt := time.UnixMicro(s.CreatedAt).UTC()
 	if e.Type == typeErased {
-		return Erased{CreatedAt: createdAt}, nil
+		return Erased{Key: s.Key, CreatedAt: createdAt}, nil
 	}
 	firstName, lastName, err := open(keys, s)
 	if err != nil && !errors.Is(err, ErrKeyDestroyed) {
@@ -129,6 +130,21 @@ func splitNames(b []byte) (firstName, lastName string, err error) {
 		return string(b[i+1 : i+1+n]), string(b[i+1+n:]), nil
 	}
 	return "", "", errors.New("the sealed names can't be told apart")
+}
+
+// ErasedPerson returns who was erased by an event of the log of people, 0 if it is
+// another kind of event. It needs no keys.
+//
+// Errors: [ErrForeign] for a stream that is not a person's.
+func ErasedPerson(e *eventstore.Event) (int64, error) {
+	if e.Type != typeErased {
+		return 0, nil
+	}
+	id, err := PersonOf(e.Stream)
+	if err != nil {
+		return 0, fmt.Errorf("event %d: %w", e.Position, err)
+	}
+	return id, nil
 }
 
 // PersonOf is the inverse of [Stream].

@@ -31,7 +31,7 @@ func TestStoredEvents(t *testing.T) {
 			"UserRenamed",
 			`{"key":5,"sealed":"NXwzOkFkYUJ5cm9u","createdAt":1669477531000000}`, eventstore.NoNumber,
 		},
-		{Erased{CreatedAt: born}, "UserErased", `{"createdAt":1669477531000000}`, eventstore.NoNumber},
+		{Erased{Key: 5, CreatedAt: born}, "UserErased", `{"key":5,"createdAt":1669477531000000}`, eventstore.NoNumber},
 	} {
 		stored, err := Encode(newPlainKeys(), c.event)
 		want := eventstore.NewEvent{Type: c.kind, Data: []byte(c.data), Number: c.number}

@@ -77,7 +77,7 @@ func decide(u User, c Command) ([]Event, error) {
 		if err := alive(u); err != nil {
 			return nil, err
 		}
-		return []Event{Erased{CreatedAt: u.CreatedAt}}, nil
+		return []Event{Erased{Key: u.Key, CreatedAt: u.CreatedAt}}, nil
 	}
 	return nil, fmt.Errorf("unknown command %T", c)
 }

@@ -52,12 +52,12 @@ func TestDecide(t *testing.T) {
 		{Name: "nobody can't be renamed", When: Rename{FirstName: "Ada"}, Err: ErrNotFound},
 		{Name: "whether somebody is there counts before the name", When: Rename{FirstName: ""}, Err: ErrNotFound},
 		{Name: "a bad name is refused", Given: es{ada}, When: Rename{FirstName: ""}, Err: errInvalid},
-		{Name: "somebody is erased", Given: es{ada}, When: Erase{}, Then: es{Erased{CreatedAt: born}}},
+		{Name: "somebody is erased", Given: es{ada}, When: Erase{}, Then: es{Erased{Key: 5, CreatedAt: born}}},
 		{Name: "nobody can't be erased", When: Erase{}, Err: ErrNotFound},
-		{Name: "who is erased can't be erased again", Given: es{ada, Erased{CreatedAt: born}}, When: Erase{}, Err: ErrErased},
+		{Name: "who is erased can't be erased again", Given: es{ada, Erased{Key: 5, CreatedAt: born}}, When: Erase{}, Err: ErrErased},
 		{
 			Name:  "who is erased can't be renamed",
-			Given: es{ada, Erased{CreatedAt: born}}, When: Rename{FirstName: "Ada"}, Err: ErrErased,
+			Given: es{ada, Erased{Key: 5, CreatedAt: born}}, When: Rename{FirstName: "Ada"}, Err: ErrErased,
 		},
 	})
 }
@@ -79,7 +79,7 @@ func TestEvolve(t *testing.T) {
 			User{ID: 1, FirstName: "Ada", LastName: "Lovelace", Key: 5, CreatedAt: born, LastModified: born.Add(time.Second)},
 		},
 		"erased": {
-			es{created, renamed, Erased{CreatedAt: born}},
+			es{created, renamed, Erased{Key: 5, CreatedAt: born}},
 			User{ID: 1, Key: 5, Erased: true, CreatedAt: born, LastModified: born.Add(2 * time.Second)},
 		},
 	} {

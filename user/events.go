@@ -24,8 +24,12 @@ type Renamed struct {
 	CreatedAt           time.Time // of the person, so that the event stands alone
 }
 
-// Erased ends a person. Stored as UserErased.
-type Erased struct{ CreatedAt time.Time }
+// Erased ends a person. Stored as UserErased. Key is the key that has to be
+// destroyed, so that nobody has to look for it.
+type Erased struct {
+	Key       int64
+	CreatedAt time.Time
+}
 
 func (Created) event() {}
 func (Renamed) event() {}

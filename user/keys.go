@@ -18,6 +18,9 @@ type Keys interface {
 	Seal(id int64, plain []byte) ([]byte, error)
 	// Open decrypts what Seal has made. Errors: ErrKeyDestroyed.
 	Open(id int64, sealed []byte) ([]byte, error)
-	// Destroy makes a key unusable for ever; when it returns that is so.
-	Destroy(ctx context.Context, id int64) error
+	// Destroy makes keys unusable for ever; when it returns that is so. A key may
+	// be destroyed again.
+	Destroy(ctx context.Context, ids ...int64) error
+	// Destroyed returns the IDs of all keys that were destroyed, ascending.
+	Destroyed(ctx context.Context) ([]int64, error)
 }

@@ -3,6 +3,8 @@ package user
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 )
 
@@ -41,11 +43,19 @@ func (k *plainKeys) Open(id int64, sealed []byte) ([]byte, error) {
 	return sealed[len(prefix):], nil
 }
 
-func (k *plainKeys) Destroy(_ context.Context, id int64) error {
+func (k *plainKeys) Destroy(_ context.Context, ids ...int64) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.destroyed[id] = true
+	for _, id := range ids {
+		k.destroyed[id] = true
+	}
 	return nil
+}
+
+func (k *plainKeys) Destroyed(context.Context) ([]int64, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Sorted(maps.Keys(k.destroyed)), nil
 }
 
 func (k *plainKeys) usable(id int64) error {

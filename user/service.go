@@ -75,7 +75,54 @@ func (s *Service) Rename(ctx context.Context, id int64, firstName, lastName stri
 func (s *Service) RenameIf(
 	ctx context.Context, id int64, firstName, lastName string, holds decider.Condition,
 ) (decider.Outcome[User], error) {
-	return s.handler.HandleIf(ctx, Stream(id), Rename{FirstName: firstName, LastName: lastName}, holds)
+	out, err := s.handler.HandleIf(ctx, Stream(id), Rename{FirstName: firstName, LastName: lastName}, holds)
+	if errors.Is(err, ErrKeyDestroyed) { // erased since the state was looked at
+		err = ErrErased
+	}
+	return out, err
+}
+
+// Erase makes the log forget a person: when it returns, the event is recorded and
+// the key that opens their names is destroyed. What else there is to do, an [Eraser]
+// does. If the key can't be destroyed, the person is erased all the same, and the
+// Eraser destroys it.
+//
+// Errors: ErrNotFound, ErrErased, those of the log and of the keys.
+func (s *Service) Erase(ctx context.Context, id int64) (decider.Outcome[User], error) {
+	return s.EraseIf(ctx, id, nil)
+}
+
+// EraseIf is Erase at a version of the person that holds accepts; nil accepts every
+// one.
+//
+// Errors: decider.ErrPrecondition; those of Erase come before it.
+func (s *Service) EraseIf(ctx context.Context, id int64, holds decider.Condition) (decider.Outcome[User], error) {
+	out, err := s.handler.HandleIf(ctx, Stream(id), Erase{}, holds)
+	if err != nil {
+		return out, err
+	}
+	// From here on the caller may go: what was recorded has to happen.
+	if err := s.keys.Destroy(context.WithoutCancel(ctx), out.State.Key); err != nil {
+		return out, fmt.Errorf("erase user %d: %w", id, err)
+	}
+	return out, nil
+}
+
+// Mute says whether a key is destroyed, so that nobody can read the names that were
+// sealed with it.
+func (s *Service) Mute(key int64) (bool, error) {
+	_, err := s.keys.Seal(key, nil)
+	if errors.Is(err, ErrKeyDestroyed) {
+		return true, nil
+	}
+	return false, err
+}
+
+// Forget takes what is known of people out of the memory.
+func (s *Service) Forget(ids ...int64) {
+	for _, id := range ids {
+		s.handler.Forget(Stream(id))
+	}
 }
 
 // encodeRejection keeps the refusals that are answers; only Create carries keys,

@@ -19,6 +19,7 @@ const (
 	NotFound            Slug = "not-found"
 	UserNotFound        Slug = "user-not-found"
 	FriendshipNotFound  Slug = "friendship-not-found"
+	ErasureNotFound     Slug = "erasure-not-found"
 	MethodNotAllowed    Slug = "method-not-allowed"
 	NotAcceptable       Slug = "not-acceptable"
 	FriendshipExists    Slug = "friendship-exists"
@@ -63,6 +64,7 @@ func Kinds() []Kind {
 		{NotFound, 404, "No such path", "Nothing is at this path. Check it against the documented routes, prefix included."},
 		{UserNotFound, 404, "User not found", "Nobody has this id. Create the user first, or check the id."},
 		{FriendshipNotFound, 404, "Friendship not found", "There is no such friendship now. List the friends of one of the two to see what there is."},
+		{ErasureNotFound, 404, "Erasure not found", "The user is there and was not erased, so there is no receipt. Erase the user first, with DELETE."},
 		{MethodNotAllowed, 405, "Method not allowed", "The path is right, the method is not. The Allow header lists those that work."},
 		{NotAcceptable, 406, "Not acceptable", "A list comes as application/json, application/x-ndjson or text/event-stream. Name one of them in Accept, or leave the header out."},
 		{FriendshipExists, 409, "Friendship exists", "This user added that friend before. Nothing has to be done."},

@@ -25,6 +25,7 @@ import (
 	"ensemble/recommendation"
 	recommendations "ensemble/recommendation/memory"
 	"ensemble/user"
+	"ensemble/wire"
 )
 
 // System is everything that 'ensemble up' runs, on logs in memory. Its test ends
@@ -36,7 +37,9 @@ type System struct {
 	Gateway                      http.Handler
 	Health                       *telemetry.Health // of the service of people
 
-	users, friends *projection.Runner
+	users, friends  *projection.Runner
+	cleared, ended  *projection.Runner // erasing people, erasing friendships
+	FriendsOfErased *friend.Eraser
 }
 
 // TB is what a System needs of its test: *testing.T, *testing.B, *testing.F and
@@ -108,15 +111,17 @@ func (s *System) serve(t TB, o Options) {
 	c := config("user-service")
 	c.Health = s.Health
 	var err error
+	people, friendships := user.NewService(s.UserLog, s.Keys), friend.NewService(s.FriendLog, users)
 	s.User, err = api.NewUser(t.Context(), api.UserConfig{
-		Config: c, Store: s.UserLog, Commands: user.NewService(s.UserLog, s.Keys), Users: users,
+		Config: c, Store: s.UserLog, Commands: people, Users: users, Vanished: s.vanished, Erasing: s.erasing,
 	})
 	fatal(t, err)
 	s.Friend, err = api.NewFriend(t.Context(), api.FriendConfig{
-		Config: config("friend-service"), Store: s.FriendLog, Commands: friend.NewService(s.FriendLog, users),
+		Config: config("friend-service"), Store: s.FriendLog, Commands: friendships,
 		Friends: readmodel.NewFriends(s.FriendLog), Direction: o.Direction,
 	})
 	fatal(t, err)
+	s.erase(t, people, friendships)
 	service := recommendation.New(recommendations.New(), s.Keys)
 	s.Recommendation = api.NewRecommendation(api.RecommendationConfig{
 		Config: config("recommendation-service"), Recommendations: service,
@@ -134,11 +139,49 @@ func (s *System) serve(t TB, o Options) {
 	})
 }
 
+// erase makes what finishes erasing people.
+func (s *System) erase(t TB, people *user.Service, friendships *friend.Service) {
+	t.Helper()
+	eraser := user.NewEraser(user.EraserConfig{
+		Store: s.UserLog, Keys: s.Keys, Service: people, Erased: readmodel.NewUsers(s.UserLog).Erased,
+	}, user.Note{})
+	after, err := eraser.Recover(t.Context())
+	fatal(t, err)
+	s.FriendsOfErased = friend.NewEraser(friend.EraserConfig{
+		Service: friendships,
+		Friendships: func(ctx context.Context, person, after int64, limit int) ([]friend.Friendship, error) {
+			return readmodel.NewFriends(s.FriendLog).Of(ctx, person, readmodel.Both, after, limit)
+		},
+	}, 0)
+	s.cleared = projection.New("erasing people", s.UserLog.Subscribe, eraser, after)
+	s.ended = projection.New("erasing friendships", s.UserLog.Subscribe, s.FriendsOfErased, 0)
+}
+
+// vanished waits until nobody shows who was erased.
+func (s *System) vanished(ctx context.Context, p eventstore.Position) error {
+	return s.users.Wait(ctx, p)
+}
+
+// erasing says how far an erasure has got.
+func (s *System) erasing(ctx context.Context, e user.Erasure) (wire.Erasing, error) {
+	w := wire.Erasing{
+		FriendshipsEnded: s.ended.Position() >= e.Position,
+		FilesCleared:     s.cleared.Position() >= e.Position,
+		Followed:         s.users.Position() >= e.Position,
+	}
+	if n, known := s.FriendsOfErased.Removed(e.ID); known {
+		w.Removed = &n
+	}
+	left, err := readmodel.NewFriends(s.FriendLog).Of(ctx, e.ID, readmodel.Both, 0, 0)
+	w.Remaining = int64(len(left))
+	return w, err
+}
+
 // follow runs the projections until the test ends.
 func (s *System) follow(t TB) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	for _, runner := range []*projection.Runner{s.users, s.friends} {
+	for _, runner := range []*projection.Runner{s.users, s.friends, s.cleared, s.ended} {
 		running.Go(func() {
 			if err := runner.Run(ctx); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, eventstore.ErrClosed) {
 				t.Errorf("a projection stopped: %v", err)
@@ -151,13 +194,17 @@ func (s *System) follow(t TB) {
 	})
 }
 
-// Settle waits until recommendations know everything that was answered so far.
+// Settle waits until recommendations know everything that was answered so far, and
+// who was erased has no friendships any more.
 func (s *System) Settle(t TB) {
 	t.Helper()
-	for log, runner := range map[*eventstore.Store]*projection.Runner{s.UserLog: s.users, s.FriendLog: s.friends} {
-		head, err := log.Head(t.Context())
+	for _, p := range []struct {
+		log    *eventstore.Store
+		runner *projection.Runner
+	}{{s.UserLog, s.users}, {s.UserLog, s.cleared}, {s.UserLog, s.ended}, {s.FriendLog, s.friends}} {
+		head, err := p.log.Head(t.Context())
 		fatal(t, err)
-		fatal(t, runner.Wait(t.Context(), head.Position))
+		fatal(t, p.runner.Wait(t.Context(), head.Position))
 	}
 }
 

@@ -35,6 +35,8 @@ type system struct {
 	userStore, friendStore *eventstore.Store
 	users, friends         *projection.Runner
 	graph                  *memory.Backend
+	clear                  func(context.Context) error // the files of the log of people
+	erasures               *erasing
 
 	handlers map[string]http.Handler // by the name of their listener
 
@@ -48,7 +50,7 @@ func openSystem(ctx context.Context, data string, logger *slog.Logger) (*system,
 	if err := s.openStores(ctx, data); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
-	if err := s.wire(ctx); err != nil {
+	if err := s.wire(ctx, data); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
@@ -59,6 +61,7 @@ func (s *system) openStores(ctx context.Context, data string) (err error) {
 	if s.storage, err = openStorage(ctx, data, s.logger); err != nil {
 		return err
 	}
+	s.clear = s.storage.user.Clear
 	if s.userStore, err = s.openStore(ctx, s.storage.logs()[0]); err != nil {
 		return err
 	}
@@ -77,7 +80,7 @@ func (s *system) openStore(ctx context.Context, l namedLog) (*eventstore.Store, 
 }
 
 // wire connects the parts: commands to logs, logs to the graph, paths to services.
-func (s *system) wire(ctx context.Context) error {
+func (s *system) wire(ctx context.Context, data string) (err error) {
 	users := readmodel.NewUsers(s.userStore)
 	s.graph = memory.New()
 	recommendations := recommendation.New(s.graph, s.storage.keys)
@@ -86,16 +89,21 @@ func (s *system) wire(ctx context.Context) error {
 	measureProjection(s.metrics, "users", s.users, s.userStore)
 	measureProjection(s.metrics, "friends", s.friends, s.friendStore)
 
+	people := user.NewService(s.userStore, crashableKeys{s.storage.keys})
+	friendships := friend.NewService(s.friendStore, users)
+	if s.erasures, err = s.erasing(ctx, data, people, friendships); err != nil {
+		return err
+	}
 	userService, err := api.NewUser(ctx, api.UserConfig{
-		Config: s.config("user-service"), Store: s.userStore,
-		Commands: user.NewService(s.userStore, s.storage.keys), Users: users,
+		Config: s.config("user-service"), Store: s.userStore, Commands: people, Users: users,
+		Vanished: s.users.Wait, Erasing: s.erasures.progress(s.users),
 	})
 	if err != nil {
 		return err
 	}
 	friendService, err := api.NewFriend(ctx, api.FriendConfig{
 		Config: s.config("friend-service"), Store: s.friendStore,
-		Commands: friend.NewService(s.friendStore, users), Friends: readmodel.NewFriends(s.friendStore),
+		Commands: friendships, Friends: readmodel.NewFriends(s.friendStore),
 	})
 	if err != nil {
 		return err
@@ -147,7 +155,7 @@ func (s *system) run(ctx context.Context, listeners listeners, ready func(contex
 	following, stopFollowing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopFollowing()
 	group, ctx := errgroup.WithContext(ctx)
-	for _, p := range []*projection.Runner{s.users, s.friends} {
+	for _, p := range append(s.erasures.runners(), s.users, s.friends) {
 		group.Go(func() error { return ignoreCanceled(p.Run(following)) })
 	}
 	for _, store := range []*eventstore.Store{s.userStore, s.friendStore} {

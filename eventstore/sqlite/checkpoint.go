@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -8,6 +10,8 @@ import (
 
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
+
+	"ensemble/eventstore"
 )
 
 const (
@@ -15,6 +19,7 @@ const (
 	saveIndexEvery  = 1_000_000 // events
 	checkpointIdle  = time.Second
 	roomTimeout     = 250 * time.Millisecond // that a commit waits for readers
+	clearWait       = 50 * time.Millisecond  // that commits wait for clearing, and it for readers
 )
 
 // checkpointer brings the write-ahead log into the file, on a connection and a
@@ -22,7 +27,9 @@ const (
 type checkpointer struct {
 	log     *Log
 	signal  chan struct{}
+	clear   chan chan error // asks for a write-ahead log without content
 	quit    chan struct{}
+	ended   chan struct{} // closed when nobody asks or answers any more
 	done    sync.WaitGroup
 	pending atomic.Int64 // events since the last checkpoint
 	unsaved int64        // events since the index was saved
@@ -31,7 +38,7 @@ type checkpointer struct {
 
 // startCheckpointer starts the goroutine; stop waits for it.
 func startCheckpointer(l *Log) *checkpointer {
-	c := &checkpointer{log: l, signal: make(chan struct{}, 1), quit: make(chan struct{})}
+	c := &checkpointer{log: l, signal: make(chan struct{}, 1), clear: make(chan chan error), quit: make(chan struct{}), ended: make(chan struct{})}
 	c.done.Go(c.loop)
 	return c
 }
@@ -55,6 +62,7 @@ func (c *checkpointer) committed(events int) {
 
 // loop makes a checkpoint when enough has piled up, and when the log is idle.
 func (c *checkpointer) loop() {
+	defer close(c.ended)
 	conn, err := openWriteConn(c.log.path)
 	if err != nil {
 		c.log.opts.Log.Error("no checkpoints: the write-ahead log will grow to its limit", "log", c.log.path, "error", err)
@@ -67,6 +75,8 @@ func (c *checkpointer) loop() {
 		select {
 		case <-c.quit:
 			return
+		case answer := <-c.clear:
+			answer <- c.empty(conn)
 		case <-c.signal:
 		case <-idle.C:
 		}
@@ -88,6 +98,53 @@ func (c *checkpointer) run(conn *sqlite.Conn, events int64) {
 	if err := c.log.saveIndex(); err != nil {
 		c.log.opts.Log.Warn("heads not saved; a restart after a crash takes longer", "error", err)
 	}
+}
+
+// empty brings the write-ahead log into the file and cuts it to nothing. The writer
+// waits for the second step alone, which has little left to do.
+func (c *checkpointer) empty(conn *sqlite.Conn) error {
+	if _, err := checkpoint(conn, "PASSIVE"); err != nil {
+		return err
+	}
+	conn.SetBusyTimeout(clearWait)
+	defer conn.SetBusyTimeout(busyTimeout)
+	done, err := checkpoint(conn, "TRUNCATE")
+	if err == nil && !done {
+		err = fmt.Errorf("%w: somebody reads the write-ahead log", eventstore.ErrBusy)
+	}
+	return err
+}
+
+// checkpoint makes a checkpoint, and says whether it came to its end.
+func checkpoint(conn *sqlite.Conn, mode string) (done bool, err error) {
+	err = sqlitex.ExecuteTransient(conn, "PRAGMA wal_checkpoint("+mode+")", &sqlitex.ExecOptions{
+		ResultFunc: func(s *sqlite.Stmt) error {
+			done = s.ColumnInt(0) == 0
+			return nil
+		},
+	})
+	return done, err
+}
+
+// Clear makes the files hold nothing any more of what was deleted from the views
+// before: deleted rows are overwritten in the file, and the write-ahead log, which has
+// them as they were, is emptied.
+//
+// Errors: ErrBusy, a reader or the writer is in the way, try again; ErrFull;
+// ErrClosed; the context's.
+func (l *Log) Clear(ctx context.Context) error {
+	if l.checkpoint == nil {
+		return fmt.Errorf("%w: %s was opened read-only", eventstore.ErrClosed, l.path)
+	}
+	answer := make(chan error, 1)
+	select {
+	case l.checkpoint.clear <- answer:
+	case <-l.checkpoint.ended:
+		return eventstore.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return l.classify(<-answer)
 }
 
 // makeRoom holds a commit until the write-ahead log is below its limit again. A

@@ -112,6 +112,7 @@ func prepareWriting(conn *sqlite.Conn, path string) error {
 		"checkpoint_fullfsync = ON",
 		"temp_store = MEMORY",
 		"cache_size = -32768", // KiB
+		"secure_delete = ON",  // what is deleted is overwritten
 	} {
 		if err := sqlitex.ExecuteTransient(conn, "PRAGMA "+pragma, nil); err != nil {
 			return fmt.Errorf("prepare %s for writing: %w", path, err)

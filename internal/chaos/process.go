@@ -16,8 +16,9 @@ import (
 // Process runs a system as a child process, to be killed.
 type Process struct {
 	Binary string
-	Data   string // its data folder
-	Dir    string // a folder for what the harness needs
+	Data   string   // its data folder
+	Dir    string   // a folder for what the harness needs
+	Env    []string // variables beside those of this process
 
 	cmd    *exec.Cmd
 	output output
@@ -39,6 +40,7 @@ func (p *Process) Start(ctx context.Context) (address string, err error) {
 	p.cmd = exec.Command(p.Binary, "up", "--data", p.Data, "--ready-file", ready, "--log-level", "warn",
 		"--edge-addr", "127.0.0.1:0", "--user-addr", "off", "--friend-addr", "off", "--recommendation-addr", "off")
 	p.output.Reset()
+	p.cmd.Env = append(os.Environ(), p.Env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
 	if err := p.cmd.Start(); err != nil {
 		return "", fmt.Errorf("start the system: %w", err)
@@ -80,6 +82,9 @@ func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill() // it may be gone already
 	<-p.exited
 }
+
+// Wait waits until the system has ended by itself.
+func (p *Process) Wait() { <-p.exited }
 
 // Stop asks the system to end, and returns how it ended.
 func (p *Process) Stop() error {

@@ -61,6 +61,8 @@ type Keyring struct {
 	master cipher.AEAD
 	cache  *lru.Cache[int64, cipher.AEAD]
 
+	reading sync.RWMutex // held while a key goes from the file into the cache
+
 	mu    sync.Mutex
 	next  int64 // the next key to hand out
 	count int64 // keys in the file
@@ -223,25 +225,63 @@ func (k *Keyring) Open(id int64, sealed []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// Destroy makes a key, and all that was sealed with it, unreadable for ever. It
-// is done when it returns. Destroying a key twice is no error.
-func (k *Keyring) Destroy(ctx context.Context, id int64) error {
-	if err := ctx.Err(); err != nil {
+// Destroy makes keys, and all that was sealed with them, unreadable for ever, with
+// one sync for all of them. It is done when it returns. Destroying a key twice is no
+// error; if one of the keys does not exist, none is destroyed.
+func (k *Keyring) Destroy(ctx context.Context, ids ...int64) error {
+	if err := ctx.Err(); err != nil || len(ids) == 0 {
 		return err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if id < 1 || id > k.count {
-		return k.damaged(id, "there is no such key")
+	for _, id := range ids {
+		if id < 1 || id > k.count {
+			return k.damaged(id, "there is no such key")
+		}
 	}
-	defer k.cache.Remove(id)
-	if _, err := k.file.WriteAt(make([]byte, slotLen), id*slotLen); err != nil {
-		return fmt.Errorf("destroy key %d: %w", id, err)
+	for _, id := range ids {
+		if _, err := k.file.WriteAt(make([]byte, slotLen), id*slotLen); err != nil {
+			return fmt.Errorf("destroy key %d: %w", id, err)
+		}
+		k.forget(id)
 	}
+	// Also when the slot was zeros already: nobody knows whether the sync after
+	// that came to its end.
 	if err := k.file.Sync(); err != nil {
-		return fmt.Errorf("destroy key %d: %w", id, err)
+		return fmt.Errorf("destroy keys: %w", err)
 	}
 	return nil
+}
+
+// forget takes a key out of the memory.
+func (k *Keyring) forget(id int64) {
+	k.reading.Lock()
+	defer k.reading.Unlock()
+	k.cache.Remove(id)
+}
+
+// Destroyed returns the keys that were destroyed, ascending. It reads the whole
+// file, 64 bytes a key, a piece at a time.
+func (k *Keyring) Destroyed(ctx context.Context) (ids []int64, err error) {
+	k.mu.Lock()
+	last := k.count
+	k.mu.Unlock()
+	piece := make([]byte, 4096*slotLen)
+	for first := int64(1); first <= last; first += 4096 {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		b := piece[:min(4096, last-first+1)*slotLen]
+		if _, err := k.file.ReadAt(b, first*slotLen); err != nil {
+			return nil, fmt.Errorf("look for destroyed keys: %w", err)
+		}
+		for i := int64(0); len(b) > 0; i, b = i+1, b[slotLen:] {
+			if [slotLen]byte(b) == ([slotLen]byte{}) {
+				ids = append(ids, first+i)
+			}
+		}
+	}
+	return ids, nil
 }
 
 // key returns an unwrapped key.
@@ -252,6 +292,10 @@ func (k *Keyring) key(id int64) (cipher.AEAD, error) {
 	if id < 1 {
 		return nil, k.damaged(id, "there is no such key")
 	}
+	// A key that is read while it is destroyed must not get into the cache after
+	// it was taken out.
+	k.reading.RLock()
+	defer k.reading.RUnlock()
 	var slot [slotLen]byte
 	if _, err := k.file.ReadAt(slot[:], id*slotLen); err != nil {
 		return nil, k.damaged(id, err.Error())

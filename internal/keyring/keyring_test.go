@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -154,6 +155,59 @@ func TestADestroyedKeyOpensNothingEverAgain(t *testing.T) {
 	}
 	if slot := file[id*slotLen : (id+1)*slotLen]; !bytes.Equal(slot, make([]byte, slotLen)) {
 		t.Fatal("the slot still holds something")
+	}
+}
+
+func TestManyKeysAreDestroyedAtOnceAndListed(t *testing.T) {
+	dir := t.TempDir()
+	k := open(t, dir)
+	var last int64
+	for range 10_000 { // more than a piece of the file
+		last = newKey(t, k)
+	}
+	if err := k.Destroy(t.Context(), 7, last, 1, 4097, 7); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Destroy(t.Context(), 2, 1_000_000); err == nil {
+		t.Fatal("a key that is not there was destroyed")
+	}
+	if err := k.Destroy(t.Context()); err != nil {
+		t.Fatalf("none: %v", err)
+	}
+	for range 2 {
+		got, err := k.Destroyed(t.Context())
+		if want := []int64{1, 7, 4097, last}; err != nil || !slices.Equal(got, want) {
+			t.Fatalf("destroyed are %v, not %v, %v", got, want, err)
+		}
+		if err := k.Close(); err != nil {
+			t.Fatal(err)
+		}
+		k = open(t, dir)
+	}
+}
+
+// TestADestroyedKeyDoesNotComeBackIntoTheMemory: somebody reads it at that moment.
+func TestADestroyedKeyDoesNotComeBackIntoTheMemory(t *testing.T) {
+	k := open(t, t.TempDir())
+	for range 200 {
+		id := newKey(t, k)
+		var group sync.WaitGroup
+		for range 4 {
+			group.Go(func() {
+				for range 10 {
+					if _, err := k.Seal(id, nil); err != nil && !errors.Is(err, user.ErrKeyDestroyed) {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		if err := k.Destroy(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		group.Wait()
+		if _, err := k.Seal(id, nil); !errors.Is(err, user.ErrKeyDestroyed) {
+			t.Fatalf("key %d seals: %v", id, err)
+		}
 	}
 }
 
