@@ -53,6 +53,7 @@ type cli struct {
 	Load        loadCmd        `cmd:"" help:"Send people, friendships and questions to a running system, and report."`
 	Rebuild     rebuildCmd     `cmd:"" help:"Drop the read models of a stopped system and fill them from its logs."`
 	Events      eventsCmd      `cmd:"" help:"Look at the logs."`
+	Keys        keysCmd        `cmd:"" help:"Back up and restore the keys that open the names in the logs."`
 	Config      configCmd      `cmd:"" help:"Show the configuration that 'up' would run with."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running system whether it is up; exit 0 if so."`
 	Version     versionCmd     `cmd:"" help:"Show the version."`

@@ -61,6 +61,16 @@ func headSlot(master cipher.AEAD) (slot [slotLen]byte, err error) {
 	return slot, nil
 }
 
+// checkHead checks that slot 0 was made with this master key.
+func checkHead(master cipher.AEAD, slot *[slotLen]byte) error {
+	nonce := slot[len(magic) : len(magic)+nonceLen]
+	tag := slot[len(magic)+nonceLen : len(magic)+nonceLen+master.Overhead()]
+	if _, err := master.Open(nil, nonce, tag, []byte(magic)); err != nil || string(slot[:len(magic)]) != magic {
+		return errors.New("the master key is another one")
+	}
+	return nil
+}
+
 // checkFile checks slot 0 and returns how many keys there are. A last slot that
 // is not whole was being written in a crash; it was never handed out.
 func checkFile(file *os.File, path string, master cipher.AEAD) (keys int64, err error) {
@@ -68,9 +78,7 @@ func checkFile(file *os.File, path string, master cipher.AEAD) (keys int64, err 
 	if _, err := file.ReadAt(slot[:], 0); err != nil || string(slot[:len(magic)]) != magic {
 		return 0, &Error{Path: path, Reason: "it is not a file of keys", Hint: "Restore it from the backup of the keys"}
 	}
-	nonce := slot[len(magic) : len(magic)+nonceLen]
-	tag := slot[len(magic)+nonceLen : len(magic)+nonceLen+master.Overhead()]
-	if _, err := master.Open(nil, nonce, tag, []byte(magic)); err != nil {
+	if err := checkHead(master, &slot); err != nil {
 		return 0, &Error{
 			Path: path, Reason: "its keys were wrapped by another master key",
 			Hint: "Restore the master.key that belongs to it from the backup of the keys",
