@@ -6,6 +6,7 @@
 //   - if it was answered with success, exactly one write of it is in the log, at
 //     the position that was answered (nothing lost, nothing doubled),
 //   - every event in the log belongs to one answered command (nothing invented),
+//   - who was said to be erased is, once, and has no friendships in the end,
 //   - positions, versions and numbers are dense and time does not run backwards.
 //
 // Commands that were not answered before the kill are sent again with the same

@@ -14,6 +14,7 @@ const (
 	CreateUser Kind = iota
 	AddFriend
 	RemoveFriend
+	EraseUser // By
 )
 
 // Command is one command of the load.
@@ -52,6 +53,8 @@ type Ledger struct {
 	open    map[string]Command          // sent, not answered for good
 	answers map[string]map[int64]*entry // by log, then by position
 	doubled []string
+	erased  map[int64]bool // asked to be; true: answered to be
+	gone    map[string]int // commands that may have led to such an event; nobody is told any more
 	logs    map[string]*audit
 	sent    int
 }
@@ -61,6 +64,8 @@ func NewLedger() *Ledger {
 	return &Ledger{
 		open:    map[string]Command{},
 		answers: map[string]map[int64]*entry{userLog: {}, friendLog: {}},
+		erased:  map[int64]bool{},
+		gone:    map[string]int{},
 		logs:    map[string]*audit{userLog: newAudit(), friendLog: newAudit()},
 	}
 }
@@ -73,7 +78,7 @@ const (
 
 // log returns where a kind of command is recorded.
 func (k Kind) log() string {
-	if k == CreateUser {
+	if k == CreateUser || k == EraseUser {
 		return userLog
 	}
 	return friendLog
@@ -85,6 +90,9 @@ func (l *Ledger) Begin(c Command) {
 	defer l.mu.Unlock()
 	l.open[c.Key] = c
 	l.sent++
+	if c.Kind == EraseUser {
+		l.erased[c.By] = l.erased[c.By] // asked
+	}
 }
 
 // Refused notes that a command was answered with a refusal: it must have left
@@ -95,11 +103,30 @@ func (l *Ledger) Refused(c Command) {
 	delete(l.open, c.Key)
 }
 
+// Gone notes that a command was answered with 410. If it is an erasure, the person
+// has to be erased; if it is another, it was answered before or is about somebody who
+// was erased since, and may have led to an event.
+func (l *Ledger) Gone(c Command) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, open := l.open[c.Key]; open && c.Kind != EraseUser {
+		e := c.event(0)
+		l.gone[e.Type+" "+e.Stream]++
+	}
+	if c.Kind == EraseUser {
+		l.erased[c.By] = true
+	}
+	delete(l.open, c.Key)
+}
+
 // Succeeded notes that a command was answered with success.
 func (l *Ledger) Succeeded(c Command, a Answer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.open, c.Key)
+	if c.Kind == EraseUser {
+		l.erased[c.By] = true
+	}
 	if !a.Changed {
 		return
 	}

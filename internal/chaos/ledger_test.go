@@ -148,6 +148,79 @@ func TestTheLedgerCatches(t *testing.T) {
 	}
 }
 
+// farewell is the story of somebody who was erased: 2, with a friendship that ended
+// with it, and one that came late and was not told.
+func farewell() (l *Ledger, u, f []Event) {
+	l = NewLedger()
+	for i, c := range []Command{{Key: "create-1"}, {Key: "create-2"}, {Key: "create-3"}} {
+		l.Begin(c)
+		l.Succeeded(c, Answer{Changed: true, Position: int64(i + 1), Number: int64(i + 1)})
+		u = append(u, Event{Position: int64(i + 1), Version: 1, Number: int64(i + 1), Stream: "user-" + string(rune('1'+i)), Type: "UserCreated"})
+	}
+	erase := Command{Key: "erase", Kind: EraseUser, By: 2}
+	late := Command{Key: "late", Kind: AddFriend, By: 2, To: 3}
+	add := Command{Key: "add", Kind: AddFriend, By: 1, To: 2}
+	for _, c := range []Command{erase, late, add} {
+		l.Begin(c)
+	}
+	l.Succeeded(add, Answer{Changed: true, Position: 1, Number: 1})
+	l.Succeeded(erase, Answer{Changed: true, Position: 4})
+	l.Gone(erase) // sent again
+	l.Gone(late)  // it happened before the kill, nobody was told
+	u = append(u, Event{Position: 4, Version: 2, Stream: "user-2", Type: "UserErased"})
+	return l, u, []Event{
+		{Position: 1, Version: 1, Number: 1, Stream: "friend-1:2", Type: "FriendAdded"},
+		{Position: 2, Version: 1, Number: 2, Stream: "friend-2:3", Type: "FriendAdded"},
+		{Position: 3, Version: 2, Stream: "friend-2:3", Type: "FriendRemoved"},
+		{Position: 4, Version: 2, Stream: "friend-1:2", Type: "FriendRemoved"},
+	}
+}
+
+func TestTheLedgerCatchesAnErasureThatWentWrong(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(l *Ledger, u, f []Event) ([]Event, []Event)
+		want  string // "": nothing is wrong
+	}{
+		"nothing went wrong": {func(_ *Ledger, u, f []Event) ([]Event, []Event) { return u, f }, ""},
+		"an audit from the first event": {func(l *Ledger, u, f []Event) ([]Event, []Event) {
+			_, _ = l.Audit(userLog, sequence(u))
+			_, _ = l.Audit(friendLog, sequence(f))
+			l.Restart()
+			return u, f
+		}, ""},
+		"an acknowledged erasure is lost": {func(_ *Ledger, u, f []Event) ([]Event, []Event) { return u[:3], f }, "lost: erase"},
+		"an erasure that somebody was told of is lost": {func(l *Ledger, u, f []Event) ([]Event, []Event) {
+			l.Gone(Command{Key: "other", Kind: EraseUser, By: 3})
+			return u, f
+		}, "lost: user 3 was said to be erased"},
+		"erased twice": {func(_ *Ledger, u, f []Event) ([]Event, []Event) {
+			return append(u, Event{Position: 5, Version: 3, Stream: "user-2", Type: "UserErased"}), f
+		}, "user 2 was erased again"},
+		"somebody else erased": {func(_ *Ledger, u, f []Event) ([]Event, []Event) {
+			return append(u, Event{Position: 5, Version: 2, Stream: "user-1", Type: "UserErased"}), f
+		}, "invented"},
+		"a friendship is left": {func(_ *Ledger, u, f []Event) ([]Event, []Event) {
+			return u, f[:3]
+		}, "user 2 is erased and has the friendship friend-1:2"},
+		"a late friendship that nobody asked for": {func(_ *Ledger, u, f []Event) ([]Event, []Event) {
+			return u, append(f, Event{Position: 5, Version: 3, Number: 3, Stream: "friend-2:3", Type: "FriendAdded"})
+		}, "invented"},
+		"a friendship of others that nobody ended": {func(l *Ledger, u, f []Event) ([]Event, []Event) {
+			f[3].Stream = "friend-1:3"
+			return u, f
+		}, "invented"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, u, f := farewell()
+			u, f = c.spoil(l, u, f)
+			violations := auditBoth(t, l, u, f)
+			if got := strings.Join(violations, "\n"); !strings.Contains(got, c.want) || c.want == "" && got != "" {
+				t.Fatalf("it says %q, not %q", got, c.want)
+			}
+		})
+	}
+}
+
 func TestAnAnswerThatComesTwiceIsOne(t *testing.T) {
 	l := story()
 	l.Succeeded(Command{Key: "create-1"}, Answer{Changed: true, Position: 1, Number: 1})

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,8 +32,9 @@ type load struct {
 
 // people are those who were created.
 type people struct {
-	mu  sync.Mutex
-	ids []int64
+	mu        sync.Mutex
+	ids       []int64
+	forgotten map[int64]bool // erased, with nothing left to do; used by one goroutine
 }
 
 // add notes somebody who was created.
@@ -39,6 +42,13 @@ func (p *people) add(id int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ids = append(p.ids, id)
+}
+
+// remove forgets somebody.
+func (p *people) remove(id int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ids = slices.DeleteFunc(p.ids, func(other int64) bool { return other == id })
 }
 
 // pair returns two of the latest people, or false while there are too few.
@@ -80,6 +90,10 @@ func (l *load) draw(rnd *rand.Rand) Command {
 		return c
 	}
 	c.By, c.To, c.Kind = a, b, AddFriend
+	if rnd.IntN(40) == 0 {
+		c.Kind = EraseUser
+		return c
+	}
 	if rnd.IntN(3) == 0 {
 		c.Kind = RemoveFriend
 	}
@@ -90,7 +104,11 @@ func (l *load) draw(rnd *rand.Rand) Command {
 func (l *load) send(ctx context.Context, c Command) error {
 	answer, err := l.call(ctx, c)
 	if problem, ok := errors.AsType[*client.ProblemError](err); ok && final(problem) {
-		l.ledger.Refused(c)
+		if problem.Problem.Status == http.StatusGone {
+			l.ledger.Gone(c)
+		} else {
+			l.ledger.Refused(c)
+		}
 		return nil
 	}
 	if err != nil {
@@ -129,6 +147,13 @@ func (l *load) call(ctx context.Context, c Command) (Answer, error) {
 			return Answer{}, err
 		}
 		return answerOf(a, true, 0)
+	case EraseUser:
+		l.people.remove(c.By)
+		a, err := l.client.Erase(ctx, c.By)
+		if err != nil {
+			return Answer{}, err
+		}
+		return answerOf(a, true, 0)
 	}
 	return Answer{}, fmt.Errorf("unknown kind of command %d", c.Kind)
 }
@@ -150,6 +175,25 @@ func answerOf(a client.Answer, changed bool, number int64) (Answer, error) {
 		return Answer{}, fmt.Errorf("the answer has no position, but %q", a.EventPosition)
 	}
 	return Answer{Changed: changed, Position: position, Number: number}, nil
+}
+
+// forgotten waits until nothing is left to do for those who were erased.
+func (l *load) forgotten(ctx context.Context) error {
+	for _, id := range l.ledger.Erased() {
+		for !l.people.forgotten[id] {
+			e, err := l.client.Erasure(ctx, id)
+			if err == nil && e.Complete {
+				l.people.forgotten[id] = true
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("erase %d: %+v: %w", id, e, errors.Join(ctx.Err(), err))
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	}
+	return nil
 }
 
 // settle sends every command that was not answered again, until it is.

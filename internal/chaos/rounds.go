@@ -34,7 +34,7 @@ const settleTimeout = time.Minute
 // Run kills the system so many times under load, and returns the violations of
 // the first round that has any.
 func Run(ctx context.Context, o Options) (violations []string, err error) {
-	r := &rounds{Options: o, ledger: NewLedger(), people: &people{}}
+	r := &rounds{Options: o, ledger: NewLedger(), people: &people{forgotten: map[int64]bool{}}}
 	rnd := rand.New(rand.NewPCG(o.Seed, 0)) //nolint:gosec // repeatable on purpose
 	address, err := o.Process.Start(ctx)
 	if err != nil {
@@ -101,6 +101,9 @@ func (r *rounds) verify(ctx context.Context, address string, full bool) (violati
 	load, done := r.load(address)
 	defer done()
 	if err := load.settle(ctx); err != nil {
+		return nil, err
+	}
+	if err := load.forgotten(ctx); err != nil {
 		return nil, err
 	}
 	if full {
