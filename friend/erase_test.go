@@ -128,7 +128,7 @@ func TestErasingEndsEachFriendshipByAnOrdinaryRemove(t *testing.T) {
 		t.Fatal(err)
 	}
 	eraser, runner, stop := e.follow(0, nil)
-	defer stop() //nolint:errcheck // canceled
+	defer stop()
 	out, err := e.people.Erase(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +164,7 @@ func TestAnAdditionThatBeganBeforeIsWaitedFor(t *testing.T) {
 		gate := make(chan struct{})
 		e := newErasing(t, dir, 2, func() error { <-gate; return nil })
 		_, runner, stop := e.follow(0, nil)
-		defer stop() //nolint:errcheck // canceled
+		defer stop()
 		added := make(chan error, 1)
 		go func() {
 			_, err := e.friendships.Add(context.Background(), 1, 2, nil)
@@ -256,7 +256,7 @@ func TestABusyOrFullLogOnlyDelaysErasing(t *testing.T) {
 		}
 		full.Store(7)
 		_, runner, stop := e.follow(0, nil)
-		defer stop() //nolint:errcheck // canceled
+		defer stop()
 		out, err := e.people.Erase(t.Context(), 2)
 		if err != nil {
 			t.Fatal(err)
@@ -302,7 +302,7 @@ func TestWhoIsErasedIsMissingWhateverACacheSays(t *testing.T) {
 	e := newErasing(t, t.TempDir(), 2, nil)
 	e.friendships = friend.NewService(e.friends, everybody{})
 	_, runner, stop := e.follow(0, nil)
-	defer stop() //nolint:errcheck // canceled
+	defer stop()
 	key := &eventstore.Key{Hash: [16]byte{1}}
 	if _, err := e.friendships.Add(t.Context(), 1, 2, key); err != nil {
 		t.Fatal(err)

@@ -125,7 +125,7 @@ func onEach(t *testing.T, test func(t *testing.T, w *world)) {
 	}
 }
 
-// create makes people named A, B, C, …
+// create makes people named A, B, C and so on.
 func (w *world) create(t *testing.T, n int) {
 	t.Helper()
 	for i := range n {

@@ -90,8 +90,8 @@ func (l *Ledger) Begin(c Command) {
 	defer l.mu.Unlock()
 	l.open[c.Key] = c
 	l.sent++
-	if c.Kind == EraseUser {
-		l.erased[c.By] = l.erased[c.By] // asked
+	if _, asked := l.erased[c.By]; c.Kind == EraseUser && !asked {
+		l.erased[c.By] = false
 	}
 }
 

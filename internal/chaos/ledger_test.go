@@ -205,7 +205,7 @@ func TestTheLedgerCatchesAnErasureThatWentWrong(t *testing.T) {
 		"a late friendship that nobody asked for": {func(_ *Ledger, u, f []Event) ([]Event, []Event) {
 			return u, append(f, Event{Position: 5, Version: 3, Number: 3, Stream: "friend-2:3", Type: "FriendAdded"})
 		}, "invented"},
-		"a friendship of others that nobody ended": {func(l *Ledger, u, f []Event) ([]Event, []Event) {
+		"a friendship of others that nobody ended": {func(_ *Ledger, u, f []Event) ([]Event, []Event) {
 			f[3].Stream = "friend-1:3"
 			return u, f
 		}, "invented"},

@@ -45,7 +45,7 @@ func drawHistory(t *rapid.T) *history {
 		case AddFriend:
 			rows++
 			a.Number = rows
-		case RemoveFriend:
+		case RemoveFriend, EraseUser:
 		}
 		e := c.event(a.Number)
 		friends[e.Stream] = c.Kind == AddFriend
