@@ -59,12 +59,12 @@ func parseCursor(scope, text string) (place, bool) {
 
 // after returns the place that the query option cursor stands for, the zero place
 // without one.
-func (r *request) after(scope string) (place, error) {
+func (r *request) after(filters []filter) (place, error) {
 	text, count := r.param("cursor")
 	if count == 0 {
 		return place{}, nil
 	}
-	p, ok := parseCursor(scope, text)
+	p, ok := parseCursor(r.scope(filters), text)
 	if !ok || count > 1 {
 		return place{}, failure{slug: wire.InvalidCursor}
 	}

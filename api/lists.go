@@ -16,27 +16,42 @@ const (
 	defaultUsers = 100 // of /v1/users; the other lists are whole by default
 )
 
-// part is which part of a list a client wants, and in which form.
+// part is which part of a list a client wants, in which form, and how much of it is
+// written already.
 type part struct {
-	form  form
-	limit int // 0: all
-	after place
-	next  func(last place) string // the query of the part that follows
+	form    form
+	limit   int // 0: all
+	after   place
+	filters []filter
+	ids     []int64 // of whom the client asks for by id
+
+	count int
+	last  place
 }
 
 // part reads what all lists have in common. otherwise is the limit that holds
 // without one. The filters have to be valid.
-func (r *request) part(otherwise int, filters ...filter) (p part, err error) {
+func (r *request) part(otherwise int, filters ...filter) (*part, error) {
+	p := &r.list
+	var err error
 	if p.form, err = r.form(); err != nil {
-		return p, err
+		return nil, err
 	}
 	if p.limit, err = r.limit(otherwise); err != nil {
-		return p, err
+		return nil, err
 	}
-	scope := r.scope(filters)
-	p.after, err = r.after(scope)
-	p.next = func(last place) string { return r.options(filters) + "cursor=" + last.cursor(scope) }
+	p.filters = filters
+	p.after, err = r.after(filters)
 	return p, err
+}
+
+// next returns the query of the part that follows. For people asked for by id it
+// names those that are left, for whom a cursor would stand.
+func (r *request) next(p *part) string {
+	if p.ids != nil {
+		return r.options(nil) + behind(p.ids, p.last.id)
+	}
+	return r.options(p.filters) + "cursor=" + p.last.cursor(r.scope(p.filters))
 }
 
 // ask returns how many items answer the part: one more than are sent, to know
@@ -120,7 +135,7 @@ func (r *request) ids() (ids []int64, sent bool, err error) {
 	for text := range strings.SplitSeq(value, ",") {
 		id, ok := wire.ParseID(text)
 		if !ok {
-			return nil, true, failure{slug: wire.InvalidID}
+			return nil, true, failure{slug: wire.InvalidID, detail: "ids are whole numbers from 1 to 9223372036854775807, separated by commas without spaces. Correct them."}
 		}
 		ids = append(ids, id)
 	}

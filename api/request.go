@@ -20,6 +20,7 @@ type request struct {
 	path      string // as this service saw it, escaped
 	prefix    string // what the gateway cut off
 	id        string // X-Request-Id
+	list      part   // what is wanted of a list, if the answer is one
 	status    int    // of the answer; 0 while nothing is sent
 	in        []byte // the body
 	out       []byte // what is being answered

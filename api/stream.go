@@ -19,38 +19,37 @@ const (
 // the memory of flushAt bytes. One with a limit is read to its end first, and one
 // item further: only then is it known whether the header has a link.
 func streamList[T any](
-	r *request, p part, items iter.Seq2[T, error], write func([]byte, T) []byte, placeOf func(T) place,
+	r *request, p *part, items iter.Seq2[T, error], write func([]byte, T) []byte, placeOf func(T) place,
 ) error {
-	f := p.form
-	r.out = append(r.out[:0], f.open...)
-	var last T
-	count := 0
+	// What changes from item to item is kept in p, which is reused with r: a
+	// variable here would be allocated for each list.
+	r.out = append(r.out[:0], p.form.open...)
 	for item, err := range items {
 		if err != nil {
 			return r.broken(err)
 		}
-		if p.limit > 0 && count == p.limit {
-			r.link(p.next(placeOf(last)))
+		if p.limit > 0 && p.count == p.limit {
+			r.link(r.next(p))
 			break
 		}
-		if count > 0 {
-			r.out = append(r.out, f.separator...)
+		if p.count > 0 {
+			r.out = append(r.out, p.form.separator...)
 		}
-		r.out = append(write(append(r.out, f.label...), item), f.end...)
-		count, last = count+1, item
+		r.out = append(write(append(r.out, p.form.label...), item), p.form.end...)
+		p.count, p.last = p.count+1, placeOf(item)
 		if p.limit == 0 && len(r.out) >= flushAt {
 			if r.Method == http.MethodHead {
-				r.start(f.mediaType)
+				r.start(p.form.mediaType)
 				return nil // all that HEAD can say is said
 			}
-			r.flush(f.mediaType)
+			r.flush(p.form.mediaType)
 		}
 	}
-	r.out = append(r.out, f.close...)
+	r.out = append(r.out, p.form.close...)
 	if r.status == 0 && (len(r.out) < flushAt || r.Method == http.MethodHead) {
-		return r.reply(http.StatusOK, f.mediaType, r.out) // its length is known
+		return r.reply(http.StatusOK, p.form.mediaType, r.out) // its length is known
 	}
-	r.flush(f.mediaType)
+	r.flush(p.form.mediaType)
 	return nil
 }
 

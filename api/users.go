@@ -200,14 +200,13 @@ func (a *userAPI) list(r *request) error {
 	return streamList(r, p, each(slices.Values(users)), appendUser, placeOfUser)
 }
 
-// named answers with those of the ids that somebody has. What does not fit under
-// the limit is linked by its ids, for whom a cursor would stand.
+// named answers with those of the ids that somebody has.
 func (a *userAPI) named(r *request, ids []int64) error {
 	p, err := r.part(0)
 	if err != nil {
 		return err
 	}
-	p.next = func(last place) string { return r.options(nil) + behind(ids, last.id) }
+	p.ids = ids
 	return streamList(r, p, a.users.ByIDs(r.Context(), ids), appendUser, placeOfUser)
 }
 
