@@ -63,14 +63,23 @@ func TestAConditionIsNeverJudgedOnAnOldState(t *testing.T) {
 	}
 }
 
+// Each of the hundred is a process of its own that has seen the version and knows
+// of no other: only the append can tell them apart.
 func TestOfAHundredForOneVersionOneHappens(t *testing.T) {
 	b := newBank(t, 10)
 	b.ok("a", 5, nil)
+	processes := make([]*handler, 100)
+	for i := range processes {
+		processes[i] = over(b.store, 10)
+		if _, err := processes[i].Handle(t.Context(), account("a"), 0, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
 	var happened atomic.Int64
 	var group sync.WaitGroup
-	for range 100 {
+	for _, p := range processes {
 		group.Go(func() {
-			switch o, err := b.HandleIf(context.Background(), account("a"), 1, at(1)); {
+			switch o, err := p.HandleIf(context.Background(), account("a"), 1, at(1)); {
 			case err == nil && o.Version == 2:
 				happened.Add(1)
 			case !errors.Is(err, decider.ErrPrecondition):
