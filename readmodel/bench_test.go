@@ -123,3 +123,31 @@ func benchCommits(b *testing.B, keys user.Keys, views []eventstore.View, grouped
 		b.ReportMetric(float64(info.Size())/float64(b.N), "bytes/event")
 	}
 }
+
+// BenchmarkFind finds one person by id: what every command asks about the people in
+// it.
+func BenchmarkFind(b *testing.B) {
+	ctx := b.Context()
+	keys := &plainKeys{}
+	log, err := sqlite.Open(ctx, filepath.Join(b.TempDir(), "bench.db"), sqlite.Options{Views: []eventstore.View{readmodel.UsersView(keys)}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	writes := make([]eventstore.Write, 1000)
+	for i := range writes {
+		writes[i] = benchCommand(b, keys, 10, rnd) // every tenth is a person
+	}
+	if _, err := log.Commit(ctx, writes); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		rows, err := log.Select(ctx, eventstore.Select{Table: "users", Column: "id", Equals: rnd.Int64N(1000) + 1, Limit: 1})
+		if err != nil || len(rows) != 1 {
+			b.Fatal(rows, err)
+		}
+	}
+	if err := log.Close(); err != nil {
+		b.Fatal(err)
+	}
+}

@@ -25,7 +25,7 @@ func (l *Log) ReadAll(ctx context.Context, after eventstore.Position, limit int)
 
 // scan calls fn for up to limit records after a position, each of them checked.
 func (l *Log) scan(ctx context.Context, after eventstore.Position, limit int, fn func(*record) error) error {
-	const sql = "SELECT " + columns + " FROM events WHERE position > ? ORDER BY position LIMIT ?"
+	const sql = "SELECT " + columns + " FROM events WHERE position > ? ORDER BY position LIMIT ?+0"
 	return l.readers.read(ctx, func(conn *sqlite.Conn) error {
 		check := newChecker()
 		var r record

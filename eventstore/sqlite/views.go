@@ -68,7 +68,7 @@ func newTable(view int, def eventstore.Table) *table {
 		remove: fmt.Sprintf("DELETE FROM %s WHERE %s = ?", def.Name, key),
 		selec:  map[string]string{},
 	}
-	end := fmt.Sprintf(" %s > ? ORDER BY %s LIMIT ?", key, key)
+	end := fmt.Sprintf(" %s > ? ORDER BY %s LIMIT ?+0", key, key)
 	from := fmt.Sprintf("SELECT %s FROM %s WHERE", all, def.Name)
 	t.selec[""] = from + end
 	t.selec[key] = from + " " + key + " = ? AND" + end
