@@ -59,6 +59,35 @@ func (s *Store) behind(ctx context.Context, after Position) error {
 	return nil
 }
 
+// Wait returns once the log has an event at a position.
+//
+// Errors: the context's, ErrClosed, those of the driver.
+func (s *Store) Wait(ctx context.Context, p Position) error {
+	for {
+		signal := s.committed() // before looking: a commit in between must wake us
+		reached, err := s.reached(ctx, p)
+		if reached || err != nil {
+			return err
+		}
+		if err := s.wait(ctx, signal); err != nil {
+			return err
+		}
+	}
+}
+
+// reached says whether the log has got as far as a position. The driver is asked
+// only if another process may have appended.
+func (s *Store) reached(ctx context.Context, p Position) (bool, error) {
+	if s.Position() >= p || s.opts.Poll == 0 {
+		return s.Position() >= p, nil
+	}
+	head, err := s.driver.Head(ctx)
+	if err != nil {
+		return false, fmt.Errorf("read the head of the log: %w", err)
+	}
+	return head.Position >= p, nil
+}
+
 // committed returns a channel that the next commit closes.
 func (s *Store) committed() <-chan struct{} {
 	s.mu.Lock()

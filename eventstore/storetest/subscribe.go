@@ -59,6 +59,35 @@ func testSubscribe(t *testing.T, d Driver) {
 			t.Fatal("it ended without a reason")
 		}
 	})
+	t.Run("a reader can wait for a position, until it is there or its context ends", func(t *testing.T) {
+		l := d.open(t, Options{})
+		l.must(write(on("a"), 0, "1"))
+		if err := l.store.Wait(t.Context(), 1); err != nil {
+			t.Fatalf("position 1 is there, and waiting for it says %v", err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		reached, never := make(chan error, 1), make(chan error, 1)
+		go func() { reached <- l.store.Wait(t.Context(), 3) }()
+		go func() { never <- l.store.Wait(ctx, 4) }()
+		l.must(write(on("b"), 0, "1"))
+		l.must(write(on("c"), 0, "1"))
+		if err := <-reached; err != nil {
+			t.Fatalf("position 3 is there, and waiting for it says %v", err)
+		}
+		cancel()
+		if err := <-never; !errors.Is(err, context.Canceled) {
+			t.Fatalf("waiting for what never comes ended with %v", err)
+		}
+	})
+	t.Run("waiting ends when the log is closed", func(t *testing.T) {
+		l := d.open(t, Options{})
+		ended, store := make(chan error, 1), l.store
+		go func() { ended <- store.Wait(background(), 1) }()
+		l.restart()
+		if err := <-ended; !errors.Is(err, eventstore.ErrClosed) {
+			t.Fatalf("got %v", err)
+		}
+	})
 	t.Run("a subscriber may stop at any event", func(t *testing.T) {
 		l := d.open(t, Options{})
 		l.must(write(on("a"), 0, "1", "2", "3"))
