@@ -31,6 +31,7 @@ type friendAPI struct {
 	friends   *readmodel.Friends
 	direction readmodel.Direction
 	log       logName
+	feed      feed
 }
 
 // NewFriend returns the service of friendships. It adds the check of its log to
@@ -45,8 +46,10 @@ func NewFriend(ctx context.Context, c FriendConfig) (*Service, error) {
 	a := &friendAPI{
 		Service: newService(c.Config), commands: c.Commands, friends: c.Friends, direction: c.Direction, log: log,
 	}
+	a.reads(log, c.Store)
+	a.feed = feed{Service: a.Service, store: c.Store, log: log, types: friend.Types(), data: appendFriendData}
 	a.config.Health.Add("log", logWorks(c.Store))
-	return a.with(a.routes()), nil
+	return a.with(a.routes()), nil //nolint:contextcheck // a request has its own
 }
 
 // routes is the table of the service of friendships.
@@ -54,8 +57,9 @@ func (a *friendAPI) routes() []route {
 	return []route{
 		{http.MethodPost, "/v1/users/{id}/commands/addFriend", "addFriend", a.addFriend},
 		{http.MethodPost, "/v1/users/{id}/commands/removeFriend", "removeFriend", a.removeFriend},
-		{http.MethodGet, "/v1/users/{id}/friends", "listFriends", a.list},
-		{http.MethodGet, "/v1/friends/{rowId}", "getFriend", a.byRow},
+		{http.MethodGet, "/v1/users/{id}/friends", "listFriends", a.fresh(a.list)},
+		{http.MethodGet, "/v1/friends/{rowId}", "getFriend", a.fresh(a.byRow)},
+		a.feed.route(),
 	}
 }
 
@@ -143,4 +147,13 @@ func (a *friendAPI) byRow(r *request) error {
 	}
 	r.out = wire.AppendFriend(r.out, f)
 	return r.reply(http.StatusOK, jsonType, r.out)
+}
+
+// appendFriendData is how the feed tells what happened between two people.
+func appendFriendData(dst []byte, e *eventstore.Event) ([]byte, error) {
+	event, err := friend.Decode(*e)
+	if err != nil {
+		return dst, err
+	}
+	return wire.AppendFriendData(dst, event, e.Number), nil
 }

@@ -22,6 +22,16 @@ func identity(t apitest.TB, store *eventstore.Store) string {
 	return hex.EncodeToString(uuid[:4])
 }
 
+// uuid returns the whole name of a log, as it is in the ids of its events.
+func uuid(t apitest.TB, store *eventstore.Store) string {
+	t.Helper()
+	head, err := store.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(wire.AppendUUID(nil, head.Lineage.At(head.Position)))
+}
+
 // people creates n users, 1 to n.
 func people(t apitest.TB, s *apitest.System, n int) {
 	t.Helper()

@@ -32,8 +32,14 @@ func (l *logName) position(p eventstore.Position) string {
 	b := make([]byte, 0, 40)
 	b = append(append(b, l.name...), ':')
 	b = strconv.AppendInt(b, int64(p), 10)
-	uuid := l.lineage.At(p) // after a restore, older positions keep their name
-	return string(hex.AppendEncode(append(b, '@'), uuid[:4]))
+	return string(append(append(b, '@'), l.identity(p)...))
+}
+
+// identity returns how the log is called at a position. After a restore, older
+// positions keep their name.
+func (l *logName) identity(p eventstore.Position) string {
+	uuid := l.lineage.At(p)
+	return hex.EncodeToString(uuid[:4])
 }
 
 // etag returns the strong entity tag of a version: "3-3f2a91c0".

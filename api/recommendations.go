@@ -14,6 +14,9 @@ type RecommendationConfig struct {
 	Config
 
 	Recommendations *recommendation.Service
+	// Follows are the logs that recommendations are made from, in the order in
+	// which answers name them. None: the source knows no positions.
+	Follows []Followed
 }
 
 // recommendationAPI answers who should befriend whom.
@@ -25,14 +28,17 @@ type recommendationAPI struct {
 // NewRecommendation returns the service of recommendations.
 func NewRecommendation(c RecommendationConfig) *Service {
 	a := &recommendationAPI{Service: newService(c.Config), recommendations: c.Recommendations}
+	for _, f := range c.Follows {
+		a.follows(f)
+	}
 	return a.with(a.routes())
 }
 
 // routes is the table of the service of recommendations.
 func (a *recommendationAPI) routes() []route {
 	return []route{
-		{http.MethodGet, "/v1/users/{id}/commands/recommendFriends", "recommendFriends", a.recommend},
-		{http.MethodGet, "/v1/users/{id}/commands/findMutualFriends", "findMutualFriends", a.mutual},
+		{http.MethodGet, "/v1/users/{id}/commands/recommendFriends", "recommendFriends", a.fresh(a.stamped(a.recommend))},
+		{http.MethodGet, "/v1/users/{id}/commands/findMutualFriends", "findMutualFriends", a.fresh(a.stamped(a.mutual))},
 	}
 }
 

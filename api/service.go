@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -24,6 +25,8 @@ type Config struct {
 	Metrics *telemetry.Metrics
 	// Log receives what an operator has to know. Nil means slog.Default().
 	Log *slog.Logger
+	// Feed bounds the live streams of events.
+	Feed FeedConfig
 }
 
 // Service answers the requests of one service. It is safe for concurrent use.
@@ -34,6 +37,12 @@ type Service struct {
 	other    http.Handler   // of requests without a route, measured
 	running  running
 	requests sync.Pool // of *request
+
+	sources   []source           // the logs that answers depend on
+	waiting   chan struct{}      // one for each reader that waits for a position
+	streaming chan struct{}      // one for each live stream
+	live      context.Context    // ends when streams and waiting have to
+	endLive   context.CancelFunc // ends it
 }
 
 // newService returns a service without routes.
@@ -44,7 +53,9 @@ func newService(c Config) *Service {
 	if c.Health == nil {
 		c.Health = new(telemetry.Health)
 	}
-	s := &Service{config: c}
+	c.Feed.defaults()
+	s := &Service{config: c, waiting: make(chan struct{}, maxWaiting), streaming: make(chan struct{}, c.Feed.Streams)}
+	s.live, s.endLive = context.WithCancel(context.Background())
 	s.requests.New = func() any { return new(request) }
 	return s
 }

@@ -43,7 +43,9 @@ func converse(t *testing.T, file string) {
 	}
 	s := apitest.Start(t, apitest.Options{})
 	user, friend := identity(t, s.UserLog), identity(t, s.FriendLog)
-	hide := strings.NewReplacer(user, "uuuuuuuu", friend, "ffffffff")
+	hide := strings.NewReplacer(
+		uuid(t, s.UserLog), "uuuuuuuu-uuuu-uuuu-uuuu-uuuuuuuuuuuu", uuid(t, s.FriendLog), "ffffffff-ffff-ffff-ffff-ffffffffffff",
+		user, "uuuuuuuu", friend, "ffffffff")
 	reveal := strings.NewReplacer("uuuuuuuu", user, "ffffffff", friend)
 	var out strings.Builder
 	for paragraph := range strings.SplitSeq(strings.TrimSpace(string(data)), "\n\n") {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -20,6 +21,7 @@ type UserConfig struct {
 	Store    *eventstore.Store // the log of people
 	Commands *user.Service
 	Users    *readmodel.Users
+	Keys     user.Keys // open the names in the feed of events
 	// Vanished returns once nobody shows a person any more who was erased at a
 	// position of the log. Nil: there is nobody else. It is asked before DELETE is
 	// answered, and given a moment.
@@ -35,6 +37,7 @@ type userAPI struct {
 	commands *user.Service
 	users    *readmodel.Users
 	log      logName
+	feed     feed
 	vanished func(context.Context, eventstore.Position) error
 	erasing  func(context.Context, user.Erasure) (wire.Erasing, error)
 }
@@ -51,20 +54,23 @@ func NewUser(ctx context.Context, c UserConfig) (*Service, error) {
 	a := &userAPI{
 		Service: newService(c.Config), commands: c.Commands, users: c.Users, log: log, vanished: c.Vanished, erasing: c.Erasing,
 	}
+	a.reads(log, c.Store)
+	a.feed = feed{Service: a.Service, store: c.Store, log: log, types: user.Types(), data: appendUserData(c.Keys)}
 	// A service whose log has stopped can answer nothing but its health.
 	a.config.Health.Add("log", logWorks(c.Store))
-	return a.with(a.routes()), nil
+	return a.with(a.routes()), nil //nolint:contextcheck // a request has its own
 }
 
 // routes is the table of the service of people.
 func (a *userAPI) routes() []route {
 	return []route{
-		{http.MethodGet, "/v1/users/{id}", "getUser", a.byID},
+		{http.MethodGet, "/v1/users/{id}", "getUser", a.fresh(a.byID)},
 		{http.MethodPut, "/v1/users/{id}", "renameUser", a.rename},
 		{http.MethodDelete, "/v1/users/{id}", "eraseUser", a.erase},
-		{http.MethodGet, "/v1/users/{id}/erasure", "getErasure", a.erasure},
+		{http.MethodGet, "/v1/users/{id}/erasure", "getErasure", a.fresh(a.erasure)},
 		{http.MethodPost, "/v1/users", "createUser", a.create},
-		{http.MethodGet, "/v1/users", "listUsers", a.list},
+		{http.MethodGet, "/v1/users", "listUsers", a.fresh(a.list)},
+		a.feed.route(),
 	}
 }
 
@@ -215,3 +221,18 @@ func appendUser(dst []byte, u readmodel.User) []byte { return wire.AppendUser(ds
 
 // placeOfUser says where a person stands in a list.
 func placeOfUser(u readmodel.User) place { return place{id: u.ID} }
+
+// appendUserData returns how the feed tells what happened to a person.
+func appendUserData(keys user.Keys) func([]byte, *eventstore.Event) ([]byte, error) {
+	return func(dst []byte, e *eventstore.Event) ([]byte, error) {
+		id, err := user.PersonOf(e.Stream)
+		if err != nil {
+			return dst, fmt.Errorf("event %d: %w", e.Position, err)
+		}
+		event, err := user.Decode(keys, *e)
+		if err != nil {
+			return dst, err
+		}
+		return wire.AppendUserData(dst, id, event, e.Time), nil
+	}
+}

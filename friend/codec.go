@@ -19,6 +19,9 @@ const (
 	typeRemoved = "FriendRemoved"
 )
 
+// Types returns the names under which the events are stored.
+func Types() []string { return []string{typeAdded, typeRemoved} }
+
 // ErrForeign means that an event is not one of this package's.
 var ErrForeign = errors.New("not an event of a friendship")
 

@@ -22,6 +22,9 @@ const (
 	typeErased  = "UserErased"
 )
 
+// Types returns the names under which the events are stored.
+func Types() []string { return []string{typeCreated, typeRenamed, typeErased} }
+
 // ErrForeign means that an event is not one of this package's.
 var ErrForeign = errors.New("not an event of a user")
 

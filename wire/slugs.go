@@ -11,6 +11,7 @@ const (
 	InvalidID           Slug = "invalid-id"
 	InvalidParameter    Slug = "invalid-parameter"
 	InvalidCursor       Slug = "invalid-cursor"
+	InvalidPosition     Slug = "invalid-position"
 	MalformedJSON       Slug = "malformed-json"
 	IncompleteBody      Slug = "incomplete-body"
 	IDMismatch          Slug = "id-mismatch"
@@ -24,7 +25,9 @@ const (
 	NotAcceptable       Slug = "not-acceptable"
 	FriendshipExists    Slug = "friendship-exists"
 	KeyInUse            Slug = "idempotency-key-in-use"
+	PositionAhead       Slug = "position-ahead"
 	UserErased          Slug = "user-erased"
+	LogReplaced         Slug = "log-replaced"
 	PreconditionFailed  Slug = "precondition-failed"
 	BodyTooLarge        Slug = "body-too-large"
 	UnsupportedMedia    Slug = "unsupported-media-type"
@@ -34,6 +37,7 @@ const (
 	Internal            Slug = "internal-error"
 	Busy                Slug = "busy"
 	OutcomeUnknown      Slug = "outcome-unknown"
+	ProjectionBehind    Slug = "projection-behind"
 	StorageFull         Slug = "storage-full"
 	ShuttingDown        Slug = "shutting-down"
 )
@@ -56,6 +60,7 @@ func Kinds() []Kind {
 		{InvalidID, 400, "Invalid id", "An id is a whole number from 1 to 9223372036854775807 without sign or leading zeros. Correct it."},
 		{InvalidParameter, 400, "Invalid parameter", "A query parameter is missing, repeated or out of range. Correct it."},
 		{InvalidCursor, 400, "Invalid cursor", "A cursor comes from the Link of an earlier page of the same list with the same filters. Follow that link as it is, or begin again without a cursor."},
+		{InvalidPosition, 400, "Invalid position", "Min-Event-Position lists positions of the logs user and friend, for instance user:18, friend:77@3f2a91c0. Correct it, or leave it out."},
 		{MalformedJSON, 400, "Malformed JSON", "The body is not one JSON text. Correct it and send it again."},
 		{IncompleteBody, 400, "Incomplete body", "The body ended before it was complete. Send it again."},
 		{IDMismatch, 400, "Id mismatch", "The id in the body is not the one in the path. Leave it out, or make them equal."},
@@ -69,7 +74,9 @@ func Kinds() []Kind {
 		{NotAcceptable, 406, "Not acceptable", "A list comes as application/json, application/x-ndjson or text/event-stream. Name one of them in Accept, or leave the header out."},
 		{FriendshipExists, 409, "Friendship exists", "This user added that friend before. Nothing has to be done."},
 		{KeyInUse, 409, "Idempotency key in use", "The first request with this Idempotency-Key is still running. Send it again after Retry-After to get its answer."},
+		{PositionAhead, 409, "Position ahead", "The log ends before this position. If there were events once, the log has been replaced: forget what was read, and begin anew."},
 		{UserErased, 410, "User erased", "The user was erased for good. Forget the id; it is never given again."},
+		{LogReplaced, 410, "Log replaced", "The position belongs to another log, or to a part of this one that a restore has cut off. Forget what was read from it, and read anew."},
 		{PreconditionFailed, 412, "Precondition failed", "It has changed since the version in If-Match; nothing was changed. Read it again, decide anew, and send its new ETag."},
 		{BodyTooLarge, 413, "Body too large", "A body has at most 65536 bytes. Send a smaller one."},
 		{UnsupportedMedia, 415, "Unsupported media type", "Send the body as JSON in UTF-8 with the header Content-Type: application/json."},
@@ -79,6 +86,7 @@ func Kinds() []Kind {
 		{Internal, 500, "Internal error", "Something went wrong here, not in the request. Tell the operator the requestId."},
 		{Busy, 503, "Busy", "More commands are waiting than the log takes; nothing was changed. Send it again after Retry-After."},
 		{OutcomeUnknown, 503, "Outcome unknown", "The command may or may not have happened. Send it again after Retry-After with the same Idempotency-Key, or look first."},
+		{ProjectionBehind, 503, "Projection behind", "The service has not read as far as Min-Event-Position asks. Send it again after Retry-After, or with Prefer: handling=lenient to take what there is."},
 		{StorageFull, 503, "Storage full", "The disk is full; nothing was changed, and reading goes on. Send it again once the operator has made room."},
 		{ShuttingDown, 503, "Shutting down", "The service is stopping or has stopped; nothing was changed. Send it again after Retry-After."},
 	}

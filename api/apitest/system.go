@@ -61,6 +61,8 @@ type Options struct {
 	Queue int
 	// Direction is which friendships a list holds by default.
 	Direction readmodel.Direction
+	// Feed bounds the live streams.
+	Feed api.FeedConfig
 	// Metrics measures the requests. Nil: nothing is measured.
 	Metrics *telemetry.Metrics
 }
@@ -105,7 +107,7 @@ func openLog(
 func (s *System) serve(t TB, o Options) {
 	t.Helper()
 	config := func(name string) api.Config {
-		return api.Config{Name: name, Version: "test", Metrics: o.Metrics, Log: Quiet()}
+		return api.Config{Name: name, Version: "test", Metrics: o.Metrics, Log: Quiet(), Feed: o.Feed}
 	}
 	users := readmodel.NewUsers(s.UserLog)
 	c := config("user-service")
@@ -113,7 +115,7 @@ func (s *System) serve(t TB, o Options) {
 	var err error
 	people, friendships := user.NewService(s.UserLog, s.Keys), friend.NewService(s.FriendLog, users)
 	s.User, err = api.NewUser(t.Context(), api.UserConfig{
-		Config: c, Store: s.UserLog, Commands: people, Users: users, Vanished: s.vanished, Erasing: s.erasing,
+		Config: c, Store: s.UserLog, Commands: people, Users: users, Keys: s.Keys, Vanished: s.vanished, Erasing: s.erasing,
 	})
 	fatal(t, err)
 	s.Friend, err = api.NewFriend(t.Context(), api.FriendConfig{
@@ -123,11 +125,14 @@ func (s *System) serve(t TB, o Options) {
 	fatal(t, err)
 	s.erase(t, people, friendships)
 	service := recommendation.New(recommendations.New(), s.Keys)
-	s.Recommendation = api.NewRecommendation(api.RecommendationConfig{
-		Config: config("recommendation-service"), Recommendations: service,
-	})
 	s.users = projection.New("users", s.UserLog.Subscribe, service.Users(), 0)
 	s.friends = projection.New("friends", s.FriendLog.Subscribe, service.Friends(), 0)
+	s.Recommendation = api.NewRecommendation(api.RecommendationConfig{
+		Config: config("recommendation-service"), Recommendations: service, Follows: []api.Followed{
+			{Name: "user", Lineage: lineage(t, s.UserLog), Projection: s.users},
+			{Name: "friend", Lineage: lineage(t, s.FriendLog), Projection: s.friends},
+		},
+	})
 	s.follow(t)
 	s.Gateway = edge.New(edge.Config{
 		Services: []edge.Service{
@@ -175,6 +180,14 @@ func (s *System) erasing(ctx context.Context, e user.Erasure) (wire.Erasing, err
 	left, err := readmodel.NewFriends(s.FriendLog).Of(ctx, e.ID, readmodel.Both, 0, 0)
 	w.Remaining = int64(len(left))
 	return w, err
+}
+
+// lineage returns the identity of a log.
+func lineage(t TB, store *eventstore.Store) eventstore.Lineage {
+	t.Helper()
+	head, err := store.Head(t.Context())
+	fatal(t, err)
+	return head.Lineage
 }
 
 // follow runs the projections until the test ends.

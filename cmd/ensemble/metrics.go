@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ensemble/api"
 	"ensemble/eventstore"
 	"ensemble/internal/telemetry"
 	"ensemble/projection"
@@ -40,4 +41,12 @@ func measureProjection(m *telemetry.Metrics, name string, p *projection.Runner, 
 		Name: "ensemble_projection_lag_events", ConstLabels: prometheus.Labels{"projection": name},
 		Help: "Events that are in the log and not yet in the projection.",
 	}, func() float64 { return float64(store.Position() - p.Position()) }))
+}
+
+// measureStreams registers how many clients follow a log live.
+func measureStreams(m *telemetry.Metrics, log string, service *api.Service) {
+	m.Registry().MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "ensemble_stream_clients", ConstLabels: prometheus.Labels{"log": log},
+		Help: "Clients that follow the log live.",
+	}, func() float64 { return float64(service.Streams()) }))
 }

@@ -39,6 +39,7 @@ type system struct {
 	erasures               *erasing
 
 	handlers map[string]http.Handler // by the name of their listener
+	services []*api.Service          // those whose streams have to be ended
 
 	stopping    atomic.Bool
 	connections atomic.Int64 // open ones
@@ -95,7 +96,7 @@ func (s *system) wire(ctx context.Context, data string) (err error) {
 		return err
 	}
 	userService, err := api.NewUser(ctx, api.UserConfig{
-		Config: s.config("user-service"), Store: s.userStore, Commands: people, Users: users,
+		Config: s.config("user-service"), Store: s.userStore, Commands: people, Users: users, Keys: s.storage.keys,
 		Vanished: s.users.Wait, Erasing: s.erasures.progress(s.users),
 	})
 	if err != nil {
@@ -108,9 +109,16 @@ func (s *system) wire(ctx context.Context, data string) (err error) {
 	if err != nil {
 		return err
 	}
-	recommendationService := api.NewRecommendation(api.RecommendationConfig{
-		Config: s.config("recommendation-service"), Recommendations: recommendations,
+	follows, err := s.follows(ctx)
+	if err != nil {
+		return err
+	}
+	recommendationService := api.NewRecommendation(api.RecommendationConfig{ //nolint:contextcheck // a request has its own
+		Config: s.config("recommendation-service"), Recommendations: recommendations, Follows: follows,
 	})
+	s.services = []*api.Service{userService, friendService, recommendationService}
+	measureStreams(s.metrics, user.Category, userService)
+	measureStreams(s.metrics, friend.Category, friendService)
 	s.healths["recommendation-service"].Add("projections", s.following)
 	s.handlers = map[string]http.Handler{
 		"user": userService, "friend": friendService, "recommendation": recommendationService,
@@ -118,6 +126,22 @@ func (s *system) wire(ctx context.Context, data string) (err error) {
 		"edge": s.gateway(userService, friendService, recommendationService),
 	}
 	return nil
+}
+
+// follows says which logs recommendations are made from, and how far.
+func (s *system) follows(ctx context.Context) (follows []api.Followed, err error) {
+	for _, log := range []struct {
+		name   string
+		store  *eventstore.Store
+		runner *projection.Runner
+	}{{user.Category, s.userStore, s.users}, {friend.Category, s.friendStore, s.friends}} {
+		head, err := log.store.Head(ctx)
+		if err != nil {
+			return nil, err
+		}
+		follows = append(follows, api.Followed{Name: log.name, Lineage: head.Lineage, Projection: log.runner})
+	}
+	return follows, nil
 }
 
 // gateway puts the services behind one port.
@@ -226,6 +250,9 @@ func (s *system) shutdown(ctx context.Context, listeners listeners, servers []*h
 	}
 	s.logger.Info("stopping: answering what was begun")
 	listeners.close()
+	for _, service := range s.services { // only now: their clients come again at once
+		service.EndStreams()
+	}
 	for end := time.Now().Add(drain); s.connections.Load() > 0 && time.Now().Before(end); {
 		time.Sleep(5 * time.Millisecond)
 	}
