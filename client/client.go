@@ -6,7 +6,9 @@
 //     problem in it, so that callers decide on the slug,
 //   - a body is read to its end, so that connections are used again,
 //   - nothing is retried behind the caller's back. To retry safely, send the same
-//     call with the same idempotency key until it is answered.
+//     call with the same idempotency key until it is answered,
+//   - only [Client.Events] connects again by itself, because it can tell that no
+//     event is missing and none comes twice.
 //
 // A Client is safe for concurrent use:
 //
