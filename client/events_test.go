@@ -252,7 +252,7 @@ func FuzzBlocks(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream string) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		hc := &http.Client{Transport: answering(stream)}
+		hc := &http.Client{Transport: saying(stream)}
 		last := int64(0)
 		for e, err := range client.New("http://test", hc).Events(ctx, "user", client.Feed{OnCut: func(error) { cancel() }}) {
 			if err != nil {
@@ -266,11 +266,11 @@ func FuzzBlocks(f *testing.F) {
 	})
 }
 
-// answering is a transport that answers everything with one stream.
-type answering string
+// saying is a transport that answers everything with one stream.
+type saying string
 
 // RoundTrip implements http.RoundTripper.
-func (a answering) RoundTrip(*http.Request) (*http.Response, error) {
+func (a saying) RoundTrip(*http.Request) (*http.Response, error) {
 	w := httptest.NewRecorder()
 	w.WriteString(string(a))
 	return w.Result(), nil
