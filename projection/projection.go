@@ -59,6 +59,8 @@ type Runner struct {
 	source Source
 	to     Projection
 
+	applying sync.Mutex // held while a batch is applied, and by Hold
+
 	mu       sync.Mutex
 	position eventstore.Position // all events up to here are applied
 	moved    chan struct{}       // closed and replaced when position moves
@@ -101,10 +103,9 @@ func (r *Runner) follow(ctx context.Context) error {
 	batch := make([]eventstore.Event, 0, maxBatch)
 	for first := range events {
 		batch = gather(append(batch[:0], first), events)
-		if err := r.to.Apply(ctx, batch); err != nil {
+		if err := r.apply(ctx, batch); err != nil {
 			return err
 		}
-		r.advance(batch[len(batch)-1].Position)
 	}
 	return failed
 }
@@ -138,6 +139,18 @@ func gather(batch []eventstore.Event, events <-chan eventstore.Event) []eventsto
 		}
 	}
 	return batch
+}
+
+// apply brings a batch in and moves the checkpoint, both while nobody holds the
+// runner.
+func (r *Runner) apply(ctx context.Context, batch []eventstore.Event) error {
+	r.applying.Lock()
+	defer r.applying.Unlock()
+	if err := r.to.Apply(ctx, batch); err != nil {
+		return err
+	}
+	r.advance(batch[len(batch)-1].Position)
+	return nil
 }
 
 // advance moves the checkpoint and wakes those who wait for it.

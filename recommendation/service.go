@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"sync"
+	"sync/atomic"
 
 	"ensemble/decider"
 	"ensemble/eventstore"
@@ -68,23 +70,31 @@ type Backend interface {
 
 // Service follows the logs into a backend and answers from it.
 type Service struct {
-	backend Backend
-	keys    user.Keys
+	live       atomic.Pointer[Backend]
+	keys       user.Keys
+	rebuilding sync.Mutex // one rebuild at a time
 }
 
 // New returns a service over a backend. keys opens the names in the log.
-func New(backend Backend, keys user.Keys) *Service { return &Service{backend: backend, keys: keys} }
+func New(backend Backend, keys user.Keys) *Service {
+	s := &Service{keys: keys}
+	s.live.Store(&backend)
+	return s
+}
+
+// backend returns the backend that answers now.
+func (s *Service) backend() Backend { return *s.live.Load() }
 
 // Recommend returns whom a person should befriend: highest weight first, then
 // lowest id. Nobody is recommended to somebody who is not there.
 func (s *Service) Recommend(ctx context.Context, id int64, q Query) iter.Seq2[Candidate, error] {
-	return s.backend.Recommend(ctx, id, q)
+	return s.backend().Recommend(ctx, id, q)
 }
 
 // Mutual returns the friends with an id above after that two people share, lowest
 // id first.
 func (s *Service) Mutual(ctx context.Context, a, b, after int64) iter.Seq2[user.User, error] {
-	return s.backend.Mutual(ctx, a, b, after)
+	return s.backend().Mutual(ctx, a, b, after)
 }
 
 // Users returns the projection of the log of users.
@@ -110,7 +120,7 @@ func (u users) Apply(ctx context.Context, events []eventstore.Event) error {
 		}
 		people[i] = Person{ID: id, Event: decider.Recorded[user.Event]{Event: decoded, Number: e.Number, Time: e.Time}}
 	}
-	return u.backend.ApplyUsers(ctx, people)
+	return u.backend().ApplyUsers(ctx, people)
 }
 
 // friends follows the log of friendships.
@@ -125,5 +135,5 @@ func (f friends) Apply(ctx context.Context, events []eventstore.Event) error {
 			return err
 		}
 	}
-	return f.backend.ApplyFriends(ctx, decoded)
+	return f.backend().ApplyFriends(ctx, decoded)
 }
