@@ -51,6 +51,17 @@
 // detail says what happened in this case. What is not in the table is an internal
 // error; it is logged with the request's id, and the client sees only the id.
 //
+// # Administration
+//
+// [NewAdmin] returns what an operator asks and orders, for a listener of its own: how
+// far everything is behind its log, what runs, how it is configured, profiles of the
+// process, and rebuilds. A rebuild outlives the request that asked for it. It is
+// answered 202 with the place where its progress can be read, and it belongs to the
+// [Admin], whose Close waits for it.
+//
+// Nobody signs in there. What guards it is that it listens on the loopback interface,
+// and that it refuses whatever a browser sends on behalf of a web page.
+//
 // Files are named by noun. A route is one line of a table (users.go, friends.go,
 // recommendations.go, health.go); a handler returns an error, and problems.go is
 // the only place where errors become statuses.

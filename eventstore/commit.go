@@ -59,14 +59,23 @@ func (s *Store) stopped() error {
 }
 
 // commitLoop is the group committer: it takes what queued while the last commit
-// ran. There is no linger timer, so a lone client never waits for company.
+// ran. There is no linger timer, so a lone client never waits for company. Between
+// two commits it does at most one task, so that neither waits long for the other.
 func (s *Store) commitLoop() {
 	defer close(s.done)
 	var held *request // did not fit into the last batch
 	for {
+		if err := s.turn(); err != nil {
+			s.fail(err, held)
+			return
+		}
 		first := held
 		if first == nil {
-			first = s.next()
+			var err error
+			if first, err = s.next(); err != nil {
+				s.fail(err, nil)
+				return
+			}
 		}
 		if first == nil {
 			return
@@ -80,8 +89,9 @@ func (s *Store) commitLoop() {
 	}
 }
 
-// next waits for a request. After Close it drains the queue, then returns nil.
-func (s *Store) next() *request {
+// next waits for a request, and does tasks meanwhile. After Close it drains the
+// queue, then returns nil. An error means that the log must stop.
+func (s *Store) next() (*request, error) {
 	for {
 		var r *request
 		select {
@@ -89,16 +99,21 @@ func (s *Store) next() *request {
 		default:
 			select {
 			case r = <-s.queue:
+			case t := <-s.tasks:
+				if err := t.do(); err != nil {
+					return nil, err
+				}
+				continue
 			case <-s.stop:
 				select {
 				case r = <-s.queue:
 				default:
-					return nil
+					return nil, nil
 				}
 			}
 		}
 		if r.state.CompareAndSwap(waiting, taken) {
-			return r
+			return r, nil
 		}
 	}
 }

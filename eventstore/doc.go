@@ -64,6 +64,20 @@
 // and a retried command is recognised even if the process died between the commit
 // and the answer.
 //
+// # Making views anew
+//
+// A view is a fold over the log, so it can be folded again: because an earlier
+// version had a fault, or because somebody wants to know that there was none. A
+// driver does that beside the view that answers ([Rebuild]). It makes a second
+// generation of the tables, fills it from the log in the log's own order, and when
+// that has caught up, writes both in each commit; compares them; and swaps them in
+// one commit. All steps that write run between two commits ([Store.Between]), each of
+// them short, so commands go on, and each of them whole, so a crash leaves one
+// generation or the other.
+//
+// Filling in order is what makes it simple. The new tables are at every moment what
+// the log says up to some position; nobody has to know which of two rows is newer.
+//
 // Drivers live below this package (memory, sqlite); package storetest holds the
 // contract as a suite that every driver passes.
 package eventstore

@@ -30,6 +30,7 @@ type Store struct {
 	driver Driver
 	opts   Options
 	queue  chan *request
+	tasks  chan *task    // handed over, never queued
 	stop   chan struct{} // closed by Close
 	done   chan struct{} // closed when the committer has returned
 	once   sync.Once
@@ -58,6 +59,7 @@ func Open(ctx context.Context, driver Driver, opts Options) (*Store, error) {
 		driver: driver,
 		opts:   opts,
 		queue:  make(chan *request, opts.Queue),
+		tasks:  make(chan *task),
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),
 		signal: make(chan struct{}),

@@ -23,6 +23,13 @@
 // up while a batch was applied becomes the next batch: one event at a time when
 // little happens, a thousand when there is much to catch up with.
 //
+// # Replaying
+//
+// A read side that is to be replaced is filled a second time beside the first:
+// [Runner.Replay] feeds another projection with what the runner has applied, and
+// [Runner.Hold] stops the runner for the moment in which the one takes the place of
+// the other.
+//
 // A log's Subscribe is a [Source]; any other stream of events makes another.
 package projection
 

@@ -24,6 +24,13 @@
 // query first ranks ids, then looks up the people, and leaves out who was erased in
 // between.
 //
+// # Another graph beside the live one
+//
+// Whoever doubts the graph can have it made anew ([Service.Rebuild]) while the old one
+// answers. Both logs are replayed into an empty backend, up to where the followers
+// are; then both are held for the last events, and the pointer to the backend that
+// answers is swapped. The followers do not notice: they feed whatever is live.
+//
 // Feed it by running [Service.Users] and [Service.Friends] as projections:
 //
 //	users := projection.New("users", userLog.Subscribe, service.Users(), 0)

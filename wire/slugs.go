@@ -17,8 +17,11 @@ const (
 	IDMismatch          Slug = "id-mismatch"
 	SelfFriendship      Slug = "self-friendship"
 	InvalidKey          Slug = "invalid-idempotency-key"
+	ForeignRequest      Slug = "foreign-request"
 	NotFound            Slug = "not-found"
 	UserNotFound        Slug = "user-not-found"
+	ProjectionNotFound  Slug = "projection-not-found"
+	DeadLetterNotFound  Slug = "dead-letter-not-found"
 	FriendshipNotFound  Slug = "friendship-not-found"
 	ErasureNotFound     Slug = "erasure-not-found"
 	MethodNotAllowed    Slug = "method-not-allowed"
@@ -26,6 +29,7 @@ const (
 	FriendshipExists    Slug = "friendship-exists"
 	KeyInUse            Slug = "idempotency-key-in-use"
 	PositionAhead       Slug = "position-ahead"
+	RebuildUnderWay     Slug = "rebuild-running"
 	UserErased          Slug = "user-erased"
 	LogReplaced         Slug = "log-replaced"
 	PreconditionFailed  Slug = "precondition-failed"
@@ -66,8 +70,11 @@ func Kinds() []Kind {
 		{IDMismatch, 400, "Id mismatch", "The id in the body is not the one in the path. Leave it out, or make them equal."},
 		{SelfFriendship, 400, "Same user twice", "A user is no friend of themself. Give the id of somebody else as friendId."},
 		{InvalidKey, 400, "Invalid idempotency key", "An Idempotency-Key is 1 to 255 visible ASCII characters, bare or in double quotes, sent once."},
+		{ForeignRequest, 403, "Foreign request", "The administration answers programs of its operator, no web pages: the Host has to be an address or localhost, and an Origin that host. Ask it by its address."},
 		{NotFound, 404, "No such path", "Nothing is at this path. Check it against the documented routes, prefix included."},
 		{UserNotFound, 404, "User not found", "Nobody has this id. Create the user first, or check the id."},
+		{ProjectionNotFound, 404, "No such projection", "Nothing of this name is made from the logs. The rebuildable ones are users, friends and recommendation."},
+		{DeadLetterNotFound, 404, "No such dead letter", "No record with this id is set aside. List the dead letters to see what there is."},
 		{FriendshipNotFound, 404, "Friendship not found", "There is no such friendship now. List the friends of one of the two to see what there is."},
 		{ErasureNotFound, 404, "Erasure not found", "The user is there and was not erased, so there is no receipt. Erase the user first, with DELETE."},
 		{MethodNotAllowed, 405, "Method not allowed", "The path is right, the method is not. The Allow header lists those that work."},
@@ -75,6 +82,7 @@ func Kinds() []Kind {
 		{FriendshipExists, 409, "Friendship exists", "This user added that friend before. Nothing has to be done."},
 		{KeyInUse, 409, "Idempotency key in use", "The first request with this Idempotency-Key is still running. Send it again after Retry-After to get its answer."},
 		{PositionAhead, 409, "Position ahead", "The log ends before this position. If there were events once, the log has been replaced: forget what was read, and begin anew."},
+		{RebuildUnderWay, 409, "A rebuild is running", "One rebuild runs at a time. Wait until its status says done or failed, then ask again."},
 		{UserErased, 410, "User erased", "The user was erased for good. Forget the id; it is never given again."},
 		{LogReplaced, 410, "Log replaced", "The position belongs to another log, or to a part of this one that a restore has cut off. Forget what was read from it, and read anew."},
 		{PreconditionFailed, 412, "Precondition failed", "It has changed since the version in If-Match; nothing was changed. Read it again, decide anew, and send its new ETag."},

@@ -13,6 +13,7 @@
 //	open.go     which adapters there are: the logs and keys of a data folder
 //	system.go   everything in one process: commands to logs, logs to the graph,
 //	            paths to services, and in which order all of it starts and stops
+//	admin.go    what operators see and order of it
 //
 //	            ┌ user service ────────► log of users ───────┐ subscribe
 //	gateway ────┼ friend service ──────► log of friendships ─┤
@@ -51,7 +52,7 @@ func main() {
 type cli struct {
 	Up          upCmd          `cmd:"" help:"Run everything in this process, with the data in a folder."`
 	Load        loadCmd        `cmd:"" help:"Send people, friendships and questions to a running system, and report."`
-	Rebuild     rebuildCmd     `cmd:"" help:"Drop the read models of a stopped system and fill them from its logs."`
+	Rebuild     rebuildCmd     `cmd:"" help:"Make the read models anew from the logs, stopped or running."`
 	Events      eventsCmd      `cmd:"" help:"Look at the logs."`
 	Keys        keysCmd        `cmd:"" help:"Back up and restore the keys that open the names in the logs."`
 	Config      configCmd      `cmd:"" help:"Show the configuration that 'up' would run with."`

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
@@ -30,5 +32,26 @@ func (m leakChecked) Run() int {
 
 // TestScripts runs the command line as people use it.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true})
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script", RequireExplicitExec: true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"ready": waitReady},
+	})
+}
+
+// waitReady is the script command 'ready FILE': it waits for the ready file of a
+// system in the background, and sets a variable to each address in it.
+func waitReady(ts *testscript.TestScript, _ bool, args []string) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		text, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err != nil {
+			continue
+		}
+		addresses := map[string]string{}
+		ts.Check(json.Unmarshal(text, &addresses))
+		for name, address := range addresses {
+			ts.Setenv(name, "http://"+address)
+		}
+		return
+	}
+	ts.Fatalf("%s did not appear", args[0])
 }

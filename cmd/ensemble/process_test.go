@@ -22,6 +22,7 @@ type running struct {
 	t      *testing.T
 	data   string
 	edge   string // address of the gateway
+	admin  string // and of the administration
 	stop   context.CancelFunc
 	ended  chan int
 	stderr *lockedBuffer
@@ -55,7 +56,7 @@ func tryStart(t *testing.T, data string, args ...string) (*running, error) {
 			if err := json.Unmarshal(text, &addresses); err != nil {
 				t.Fatal(err)
 			}
-			r.edge = addresses["edge"]
+			r.edge, r.admin = addresses["edge"], addresses["admin"]
 			return r, nil
 		}
 		select {

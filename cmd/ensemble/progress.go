@@ -41,7 +41,8 @@ func (p *progress) move(done, total int64) {
 			progressbar.OptionClearOnFinish(),
 		)
 	}
-	_ = p.bar.Set64(done) // a bar that can't be drawn is no reason to stop
+	p.bar.ChangeMax64(total) // a log may grow meanwhile
+	_ = p.bar.Set64(done)    // a bar that can't be drawn is no reason to stop
 }
 
 // finish takes the bar away.

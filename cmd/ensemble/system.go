@@ -32,11 +32,16 @@ type system struct {
 	healths map[string]*telemetry.Health // of the services, by name
 
 	storage                *storage
+	logs                   []namedLog // of users, of friendships; they belong to the stores
 	userStore, friendStore *eventstore.Store
 	users, friends         *projection.Runner
 	graph                  *memory.Backend
 	clear                  func(context.Context) error // the files of the log of people
 	erasures               *erasing
+	recommendations        *recommendation.Service
+	admin                  *api.Admin
+	settings               any       // the configuration, for the administration to show
+	listening              listeners // once it runs
 
 	handlers map[string]http.Handler // by the name of their listener
 	services []*api.Service          // those whose streams have to be ended
@@ -63,10 +68,11 @@ func (s *system) openStores(ctx context.Context, data string) (err error) {
 		return err
 	}
 	s.clear = s.storage.user.Clear
-	if s.userStore, err = s.openStore(ctx, s.storage.logs()[0]); err != nil {
+	s.logs = s.storage.logs()
+	if s.userStore, err = s.openStore(ctx, s.logs[0]); err != nil {
 		return err
 	}
-	s.friendStore, err = s.openStore(ctx, s.storage.logs()[1])
+	s.friendStore, err = s.openStore(ctx, s.logs[1])
 	return err
 }
 
@@ -85,6 +91,7 @@ func (s *system) wire(ctx context.Context, data string) (err error) {
 	users := readmodel.NewUsers(s.userStore)
 	s.graph = memory.New()
 	recommendations := recommendation.New(s.graph, s.storage.keys)
+	s.recommendations = recommendations
 	s.users = projection.New("users", s.userStore.Subscribe, recommendations.Users(), 0)
 	s.friends = projection.New("friends", s.friendStore.Subscribe, recommendations.Friends(), 0)
 	measureProjection(s.metrics, "users", s.users, s.userStore)
@@ -122,7 +129,7 @@ func (s *system) wire(ctx context.Context, data string) (err error) {
 	s.healths["recommendation-service"].Add("projections", s.following)
 	s.handlers = map[string]http.Handler{
 		"user": userService, "friend": friendService, "recommendation": recommendationService,
-		"discovery": api.NewHealth(s.config("discovery-service")), "admin": api.NewHealth(s.config("ensemble")),
+		"discovery": api.NewHealth(s.config("discovery-service")), "admin": s.administration(),
 		"edge": s.gateway(userService, friendService, recommendationService),
 	}
 	return nil
@@ -175,6 +182,7 @@ const drain = 500 * time.Millisecond
 // run serves until the context ends or a part fails. ready is called once
 // everything serves.
 func (s *system) run(ctx context.Context, listeners listeners, ready func(context.Context) error) error {
+	s.listening = listeners
 	// Projections outlive the requests: they stop when the servers have.
 	following, stopFollowing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopFollowing()
@@ -303,6 +311,9 @@ func ignoreCanceled(err error) error {
 // close closes what is open: what was queued is committed first.
 func (s *system) close() error {
 	var errs []error
+	if s.admin != nil {
+		s.admin.Close() // a rebuild needs the logs
+	}
 	for _, store := range []*eventstore.Store{s.friendStore, s.userStore} {
 		if store != nil {
 			errs = append(errs, store.Close())

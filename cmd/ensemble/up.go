@@ -22,7 +22,7 @@ type upFlags struct {
 	FriendAddr         string `default:"127.0.0.1:8100" placeholder:"HOST:PORT" help:"Where the service of friendships listens, or 'off' (${default})." json:"friend-addr"`
 	RecommendationAddr string `default:"127.0.0.1:8110" placeholder:"HOST:PORT" help:"Where the service of recommendations listens, or 'off' (${default})." json:"recommendation-addr"`
 	DiscoveryAddr      string `default:"off" placeholder:"HOST:PORT" help:"Where the health of the registry answers; the registry itself comes in a later version (${default})." json:"discovery-addr"`
-	AdminAddr          string `default:"off" placeholder:"HOST:PORT" help:"Where metrics and health of the whole process answer (${default})." json:"admin-addr"`
+	AdminAddr          string `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the administration listens: lag, rebuilds, profiles, metrics; or 'off' (${default})." json:"admin-addr"`
 
 	InsecureNoAuth bool   `help:"Listen on other than loopback addresses although there is no sign-in: whoever reaches them may do everything." json:"insecure-no-auth"`
 	ReadyFile      string `placeholder:"FILE" type:"path" help:"Once everything serves, write the addresses to this file as JSON." json:"ready-file,omitempty"`
@@ -61,6 +61,7 @@ func (c *upCmd) Run(ctx context.Context, cli *cli, con *console) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, system.close()) }()
+	system.settings = c.upFlags
 	if c.InsecureNoAuth {
 		logger.Warn("listening without sign-in: whoever reaches these addresses may read and change everything")
 	}

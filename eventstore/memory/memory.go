@@ -41,6 +41,9 @@ type Log struct {
 	keys    map[[16]byte]eventstore.Outcome
 	order   []usedKey // the oldest first
 	tables  map[string]*table
+	green   map[string]*table // written too; nil unless the views are being rebuilt
+
+	rebuilding sync.Mutex // one rebuild at a time
 }
 
 // usedKey is a key in the order of its commit.
@@ -63,14 +66,9 @@ func New(opts Options) *Log {
 		streams: map[eventstore.Stream][]int{},
 		numbers: map[string]int64{},
 		keys:    map[[16]byte]eventstore.Outcome{},
-		tables:  map[string]*table{},
+		tables:  newTables(opts.Views),
 	}
 	_, _ = rand.Read(l.lineage[0].UUID[:]) // it never fails, since Go 1.24
-	for _, v := range opts.Views {
-		for _, def := range v.Tables() {
-			l.tables[def.Name] = newTable(def)
-		}
-	}
 	return l
 }
 
@@ -95,8 +93,9 @@ func (l *Log) Commit(_ context.Context, batch []eventstore.Write) ([]eventstore.
 	for i := range s.Events {
 		l.append(s.Events[i])
 	}
-	for i := range rows {
-		l.tables[rows[i].Table].apply(rows[i])
+	applyTo(l.tables, rows)
+	if l.green != nil {
+		applyTo(l.green, rows)
 	}
 	for i := range batch {
 		l.remember(&batch[i], &s.Results[i], now)

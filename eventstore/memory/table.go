@@ -27,6 +27,24 @@ func newTable(def eventstore.Table) *table {
 	return t
 }
 
+// newTables returns the empty tables of all views.
+func newTables(views []eventstore.View) map[string]*table {
+	tables := map[string]*table{}
+	for _, v := range views {
+		for _, def := range v.Tables() {
+			tables[def.Name] = newTable(def)
+		}
+	}
+	return tables
+}
+
+// applyTo changes rows of the tables they belong to.
+func applyTo(tables map[string]*table, rows []eventstore.Row) {
+	for i := range rows {
+		tables[rows[i].Table].apply(rows[i])
+	}
+}
+
 // apply changes one row.
 func (t *table) apply(r eventstore.Row) {
 	key := r.Values[0].Int()

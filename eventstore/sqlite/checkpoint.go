@@ -130,11 +130,20 @@ func checkpoint(conn *sqlite.Conn, mode string) (done bool, err error) {
 // before: deleted rows are overwritten in the file, and the write-ahead log, which has
 // them as they were, is emptied.
 //
-// Errors: ErrBusy, a reader or the writer is in the way, try again; ErrFull;
-// ErrClosed; the context's.
+// Errors: ErrBusy, a reader, the writer or a rebuild is in the way, try again;
+// ErrFull; ErrClosed; the context's.
 func (l *Log) Clear(ctx context.Context) error {
 	if l.checkpoint == nil {
 		return fmt.Errorf("%w: %s was opened read-only", eventstore.ErrClosed, l.path)
+	}
+	// A rebuild has its own copy of older rows. One that begins later reads the
+	// events as they are now.
+	if !l.rebuilding.TryLock() {
+		return fmt.Errorf("%w: the views are being rebuilt", eventstore.ErrBusy)
+	}
+	l.rebuilding.Unlock()
+	if l.leftovers.Load() {
+		return fmt.Errorf("%w: tables of a rebuild that failed could not be dropped; rebuild again, or start again", eventstore.ErrBusy)
 	}
 	answer := make(chan error, 1)
 	select {

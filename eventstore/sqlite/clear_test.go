@@ -183,7 +183,7 @@ func TestARebuildLeavesNothingOfEarlierRows(t *testing.T) {
 	clear(t, l)
 	t.Logf("after clearing it is in %v", found(t, dir, "CANARY"))
 	mute.Store(true)
-	if err := l.Rebuild(t.Context(), func(_, _ eventstore.Position) {}); err != nil {
+	if _, err := l.Rebuild(t.Context(), eventstore.Rebuild{}); err != nil {
 		t.Fatal(err)
 	}
 	clear(t, l)

@@ -23,6 +23,28 @@
 //	COMMIT     one write to the write-ahead log, one fsync
 //	publish    the heads of the streams, for the next command and for readers
 //
+// # What a rebuild does
+//
+// [Log.Rebuild] makes the tables of the views a second time, under names that end in
+// _green, and fills them while the first ones answer. The work is cut so that no
+// commit waits long for it:
+//
+//	reading     events are read, checked and turned into rows beside the commits
+//	slices      rows are written between two commits, a few milliseconds at a time
+//	both        once the green tables are where the log is, each commit writes both
+//	comparing   pages of both are read in one snapshot each, beside the commits
+//	flipping    two renames a table in one transaction
+//	retiring    the old rows are deleted between commits, a few at a time
+//
+// A slice takes at least twice the events that were committed since the last one, so
+// that the end comes nearer however fast the log grows. Comparing in pages is enough:
+// from the moment at which a page is equal, each commit changes it in both tables
+// alike.
+//
+// Statements that readers have prepared survive the flip. SQLite notes that the
+// schema has changed and prepares them again, on the table that has the name now. A
+// reader in the middle of a snapshot goes on reading the old one.
+//
 // # What happens after a crash
 //
 // SQLite replays its write-ahead log up to the last whole transaction. Before that

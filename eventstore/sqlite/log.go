@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -62,6 +63,8 @@ type Log struct {
 	head  head
 
 	checkpoint *checkpointer
+	rebuilding sync.Mutex  // one rebuild at a time
+	leftovers  atomic.Bool // tables of one that has ended are still there
 }
 
 // head is where the log ends.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"zombiezen.com/go/sqlite"
@@ -16,17 +18,7 @@ import (
 type views struct {
 	list   []eventstore.View
 	tables map[string]*table
-}
-
-// table is one table of a view with its statements. Names of tables and columns
-// come from the views, never from input.
-type table struct {
-	view   int // index into views.list
-	def    eventstore.Table
-	create string // the statements that make it; kept in the file to notice a change
-	upsert string
-	remove string
-	selec  map[string]string // by column
+	green  bool // the green generation is written too; used between commits alone
 }
 
 // newViews prepares the statements of all views.
@@ -37,49 +29,33 @@ func newViews(list []eventstore.View) (*views, error) {
 			if v.tables[def.Name] != nil {
 				return nil, fmt.Errorf("two views share the table %s", def.Name)
 			}
+			if strings.HasSuffix(def.Name, greenSuffix) || strings.HasSuffix(def.Name, oldSuffix) {
+				return nil, fmt.Errorf("table %s: names with that end belong to rebuilding; choose another", def.Name)
+			}
 			v.tables[def.Name] = newTable(i, def)
 		}
 	}
 	return v, nil
 }
 
-// newTable prepares the statements of one table.
-func newTable(view int, def eventstore.Table) *table {
-	var cols, names, marks []string
-	for i, c := range def.Columns {
-		kind := "INTEGER"
-		if c.Type == eventstore.TextColumn {
-			kind = "TEXT"
+// sorted returns the names of all tables, ascending.
+func (v *views) sorted() []string { return slices.Sorted(maps.Keys(v.tables)) }
+
+// rows returns what an event changes in one view.
+func (v *views) rows(view int, e eventstore.Event) ([]eventstore.Row, error) {
+	rows, err := v.list[view].Rows(e)
+	if err != nil {
+		return nil, fmt.Errorf("view of event %d: %w", e.Position, err)
+	}
+	for i := range rows {
+		if v.tables[rows[i].Table] == nil {
+			return nil, fmt.Errorf("row of table %s for event %d: no view has this table", rows[i].Table, e.Position)
 		}
-		constraint := " NOT NULL"
-		if i == 0 {
-			constraint = " PRIMARY KEY"
-		}
-		cols = append(cols, c.Name+" "+kind+constraint)
-		names = append(names, c.Name)
-		marks = append(marks, "?")
 	}
-	key, all := def.Columns[0].Name, strings.Join(names, ", ")
-	t := &table{
-		view:   view,
-		def:    def,
-		create: fmt.Sprintf("CREATE TABLE %s (%s) STRICT;", def.Name, strings.Join(cols, ", ")),
-		upsert: fmt.Sprintf("INSERT OR REPLACE INTO %s (%s) VALUES (%s)", def.Name, all, strings.Join(marks, ", ")),
-		remove: fmt.Sprintf("DELETE FROM %s WHERE %s = ?", def.Name, key),
-		selec:  map[string]string{},
-	}
-	end := fmt.Sprintf(" %s > ? ORDER BY %s LIMIT ?+0", key, key)
-	from := fmt.Sprintf("SELECT %s FROM %s WHERE", all, def.Name)
-	t.selec[""] = from + end
-	t.selec[key] = from + " " + key + " = ? AND" + end
-	for _, column := range def.Indexes {
-		t.create += fmt.Sprintf(" CREATE INDEX %s_%s ON %s (%s);", def.Name, column, def.Name, column)
-		t.selec[column] = from + " " + column + " = ? AND" + end
-	}
-	return t
+	return rows, nil
 }
 
-// apply writes the rows that an event changes.
+// apply writes the rows that an event changes, in every generation there is.
 func (v *views) apply(conn *sqlite.Conn, e eventstore.Event) error {
 	for i := range v.list {
 		if err := v.applyOne(conn, i, e); err != nil {
@@ -91,40 +67,21 @@ func (v *views) apply(conn *sqlite.Conn, e eventstore.Event) error {
 
 // applyOne writes the rows that an event changes in one view.
 func (v *views) applyOne(conn *sqlite.Conn, view int, e eventstore.Event) error {
-	rows, err := v.list[view].Rows(e)
+	rows, err := v.rows(view, e)
 	if err != nil {
-		return fmt.Errorf("view of event %d: %w", e.Position, err)
+		return err
 	}
 	for i := range rows {
-		if err := v.applyRow(conn, &rows[i]); err != nil {
+		t := v.tables[rows[i].Table]
+		err := t.blue.apply(conn, &rows[i])
+		if err == nil && v.green {
+			err = t.green.apply(conn, &rows[i])
+		}
+		if err != nil {
 			return fmt.Errorf("row of table %s for event %d: %w", rows[i].Table, e.Position, err)
 		}
 	}
 	return nil
-}
-
-// applyRow writes or deletes one row.
-func (v *views) applyRow(conn *sqlite.Conn, row *eventstore.Row) error {
-	t := v.tables[row.Table]
-	if t == nil {
-		return errors.New("no view has this table")
-	}
-	sql, values := t.upsert, row.Values
-	if row.Delete {
-		sql, values = t.remove, row.Values[:1]
-	}
-	s, err := conn.Prepare(sql)
-	if err != nil {
-		return err
-	}
-	for i, value := range values {
-		if value.Type() == eventstore.TextColumn {
-			s.BindText(i+1, value.Text())
-		} else {
-			s.BindInt64(i+1, value.Int())
-		}
-	}
-	return run(s)
 }
 
 // Select implements [eventstore.Driver].
@@ -150,53 +107,33 @@ func (l *Log) Select(ctx context.Context, q eventstore.Select) (rows [][]eventst
 	return rows, l.classify(err)
 }
 
-// row reads the current row of a statement.
-func (t *table) row(s *sqlite.Stmt) []eventstore.Value {
-	values := make([]eventstore.Value, len(t.def.Columns))
-	for i, c := range t.def.Columns {
-		switch c.Type {
-		case eventstore.TextColumn:
-			values[i] = eventstore.Text(s.ColumnText(i))
-		case eventstore.TimeColumn:
-			values[i] = eventstore.Micros(s.ColumnInt64(i))
-		case eventstore.IntColumn:
-			values[i] = eventstore.Int(s.ColumnInt64(i))
-		}
-	}
-	return values
-}
-
 // openViews makes the tables of the views, and fills those anew whose definition
-// is not the one in the file.
+// is not the one in the file. Nobody reads or writes yet, so that is done in one
+// transaction.
 func (l *Log) openViews(ctx context.Context) (err error) {
 	if l.views, err = newViews(l.opts.Views); err != nil {
 		return err
+	}
+	// On a full disk they stay: nobody reads or fills them.
+	if err := l.classify(l.dropLeftovers()); err != nil {
+		if !errors.Is(err, eventstore.ErrFull) {
+			return err
+		}
+		l.leftovers.Store(true)
 	}
 	stale, err := l.staleViews()
 	if err != nil || len(stale) == 0 {
 		return err
 	}
-	return l.fill(ctx, stale, func(_, _ eventstore.Position) {})
-}
-
-// Rebuild drops all views and fills them from the log, in one transaction: until
-// it is done readers see the old ones. progress is told how far it is. No Commit
-// may be under way.
-//
-// Errors: DamageError, ErrFull, the context's.
-func (l *Log) Rebuild(ctx context.Context, progress func(done, total eventstore.Position)) error {
-	all := make([]int, len(l.views.list))
-	for i := range all {
-		all[i] = i
-	}
-	return l.fill(ctx, all, progress)
+	return l.fill(ctx, stale)
 }
 
 // staleViews returns the indices of the views whose tables are not in the file
 // as they are defined.
 func (l *Log) staleViews() (stale []int, err error) {
 	found := map[string]string{}
-	err = query(l.writer, "SELECT name, definition FROM views", func(s *sqlite.Stmt) error {
+	const sql = "SELECT name, definition FROM views WHERE name IN (SELECT name FROM sqlite_schema WHERE type = 'table')"
+	err = query(l.writer, sql, func(s *sqlite.Stmt) error {
 		found[s.ColumnText(0)] = s.ColumnText(1)
 		return nil
 	})
@@ -215,7 +152,7 @@ func (l *Log) staleViews() (stale []int, err error) {
 }
 
 // fill drops the tables of some views and fills them from the log.
-func (l *Log) fill(ctx context.Context, which []int, progress func(done, total eventstore.Position)) (err error) {
+func (l *Log) fill(ctx context.Context, which []int) (err error) {
 	end, err := sqlitex.ImmediateTransaction(l.writer)
 	if err != nil {
 		return l.classify(err)
@@ -233,7 +170,6 @@ func (l *Log) fill(ctx context.Context, which []int, progress func(done, total e
 		if at, err = l.fillPage(ctx, which, at); err != nil {
 			return l.classify(err)
 		}
-		progress(at, l.head.position)
 	}
 	return nil
 }
@@ -242,12 +178,9 @@ func (l *Log) fill(ctx context.Context, which []int, progress func(done, total e
 func (l *Log) fillPage(
 	ctx context.Context, which []int, after eventstore.Position,
 ) (eventstore.Position, error) {
-	page, err := l.ReadAll(ctx, after, eventstore.MaxPage)
+	page, err := l.pageAfter(ctx, after, eventstore.MaxPage)
 	if err != nil {
 		return after, err
-	}
-	if len(page) == 0 {
-		return after, l.damage(after+1, "the event is missing")
 	}
 	for _, e := range page {
 		for _, i := range which {
@@ -258,6 +191,15 @@ func (l *Log) fillPage(
 		after = e.Position
 	}
 	return after, nil
+}
+
+// pageAfter reads events that have to be there.
+func (l *Log) pageAfter(ctx context.Context, after eventstore.Position, limit int) ([]eventstore.Event, error) {
+	page, err := l.ReadAll(ctx, after, limit)
+	if err == nil && len(page) == 0 {
+		err = l.damage(after+1, "the event is missing")
+	}
+	return page, err
 }
 
 // recreate makes the tables of one view, empty.

@@ -34,6 +34,8 @@ type Driver struct {
 	New func(t *testing.T, o Options) Reopen
 	// Durable says whether a log is there again when it is opened anew.
 	Durable bool
+	// Rebuild is the driver's method Rebuild, see eventstore.Rebuild.
+	Rebuild func(eventstore.Driver, context.Context, eventstore.Rebuild) (eventstore.Rebuilt, error)
 }
 
 // Run runs the suite.
@@ -47,6 +49,7 @@ func Run(t *testing.T, d Driver) {
 		{"numbers", testNumbers},
 		{"keys", testKeys},
 		{"views", testViews},
+		{"generations", testGenerations},
 		{"read", testRead},
 		{"subscribe", testSubscribe},
 		{"store", testStore},
