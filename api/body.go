@@ -5,6 +5,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strings"
 
 	"ensemble/wire"
@@ -41,11 +42,13 @@ func (r *request) readBody() ([]byte, error) {
 	}
 }
 
-// bodyFailure tells a client that sent too much from one that stopped sending.
-// Either is the client's to correct, so neither is kept under a key.
+// bodyFailure tells clients that sent too much, too slowly, or only a part. Each is the client's to correct, so none is kept under a key.
 func bodyFailure(err error) error {
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return failure{slug: wire.BodyTooLarge}
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return failure{slug: wire.RequestTimeout}
 	}
 	return failure{slug: wire.IncompleteBody}
 }

@@ -13,8 +13,8 @@
 //
 // [NewUser], [NewFriend] and [NewRecommendation] return a [Service] each: an
 // http.Handler with the routes of the service under /v1, its health under
-// /actuator, /livez, /readyz, /healthz and its metrics. [Server] puts limits
-// around one.
+// /actuator, /livez, /readyz, /healthz and its metrics. A server of
+// package guard stands in front of each.
 //
 // # How a request travels
 //

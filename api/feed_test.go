@@ -16,6 +16,7 @@ import (
 
 	"ensemble/api"
 	"ensemble/api/apitest"
+	"ensemble/internal/guard"
 )
 
 func TestWhoIsErasedHasNoNameInTheFeed(t *testing.T) {
@@ -77,8 +78,8 @@ func TestHowAFeedIsSent(t *testing.T) {
 func TestARealConnectionThatIsNotReadIsCut(t *testing.T) {
 	s := apitest.Start(t, apitest.Options{Feed: api.FeedConfig{Patience: 3 * time.Second}})
 	server := httptest.NewUnstartedServer(nil)
-	server.Config = api.Server(s.Gateway, apitest.Quiet())
-	server.Listener = shortBuffers{server.Listener}
+	server.Config = guard.NewServer(s.Gateway, guard.Config{Log: apitest.Quiet()}).Server
+	server.Listener = guard.Listen(shortBuffers{server.Listener}, guard.DefaultLimits())
 	server.Start()
 	defer server.Close()
 	defer s.User.EndStreams()

@@ -22,17 +22,24 @@ func FuzzHTTP(f *testing.F) {
 		"/recommendation/v1/users/1/commands/recommendFriends?explain=true&minWeight=1&cursor=HLVFoukYCXwEAg",
 		"/user", "/%75ser/v1", "//", "/user/v1/users/%zz", "/readyz?verbose", "/problems/busy",
 	} {
-		f.Add("GET", target, "", "", "")
-		f.Add("POST", target, `{"firstName":"A","lastName":"B"}`, "application/json", "key")
-		f.Add("PUT", target, `{"id":1,"firstName":"A","lastName":"B"}`, "application/json;charset=utf-8", `"key"`)
+		f.Add("GET", target, "", "", "", "If-None-Match: \"1-00000000\", W/\"2\"\nAccept: application/x-ndjson;q=0.5, */*")
+		f.Add("HEAD", target, "", "", "", "Prefer: wait=0\nMin-Event-Position: user:1, friend:0@00000000")
+		f.Add("POST", target, `{"firstName":"A","lastName":"B"}`, "application/json", "key", "X-Request-Id: me\nX-Forwarded-Prefix: /x")
+		f.Add("PUT", target, `{"id":1,"firstName":"A","lastName":"B"}`, "application/json;charset=utf-8", `"key"`, "If-Match: *\nContent-Encoding: gzip")
 	}
 	s := apitest.Start(f, apitest.Options{})
 	people(f, s, 3)
-	f.Fuzz(func(t *testing.T, method, target, body, contentType, key string) {
+	f.Fuzz(func(t *testing.T, method, target, body, contentType, key, headers string) {
 		if !sendable(method, target) {
 			t.Skip()
 		}
-		w := s.Do(method, target, body, "Content-Type", contentType, "Idempotency-Key", key)
+		pairs := []string{"Content-Type", contentType, "Idempotency-Key", key}
+		for line := range strings.Lines(headers) {
+			if name, value, ok := strings.Cut(strings.TrimSuffix(line, "\n"), ": "); ok {
+				pairs = append(pairs, name, value)
+			}
+		}
+		w := s.Do(method, target, body, pairs...)
 		switch {
 		case w.Code >= 500:
 			t.Errorf("%s %s is answered %d: %s", method, target, w.Code, w.Body)

@@ -11,24 +11,18 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
-	"ensemble/api"
 	"ensemble/api/apitest"
+	"ensemble/internal/guard"
 	"ensemble/wire"
 )
 
-// listen serves the gateway of a system on a real port, with the limits that
-// servers have.
+// listen serves the gateway of a system on a real port, with the guard and the
+// limits that it has there.
 func listen(t *testing.T, s *apitest.System) *httptest.Server {
 	t.Helper()
-	server := httptest.NewUnstartedServer(nil)
-	server.Config = api.Server(s.Gateway, apitest.Quiet())
-	server.Start()
-	t.Cleanup(func() {
-		server.Client().CloseIdleConnections()
-		server.Close()
-	})
-	return server
+	return apitest.Listen(t, s.Gateway, guard.Config{})
 }
 
 // talk sends bytes and returns the answers as they come.
@@ -43,6 +37,26 @@ func talk(t *testing.T, server *httptest.Server, text string) *bufio.Reader {
 		t.Fatal(err)
 	}
 	return bufio.NewReader(conn)
+}
+
+func TestABodyThatTricklesIsRefused(t *testing.T) {
+	s := apitest.Start(t, apitest.Options{})
+	limits := guard.DefaultLimits()
+	limits.ReadTime = 100 * time.Millisecond
+	server := apitest.Listen(t, s.Gateway, guard.Config{Limits: limits})
+	answers := talk(t, server, "POST /user/v1/users HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"+
+		"Content-Length: 100\r\n\r\n{\"firstName\":")
+	resp, err := http.ReadResponse(answers, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusRequestTimeout || !strings.Contains(string(body), "/problems/request-timeout") {
+		t.Errorf("answered %d %s, %v", resp.StatusCode, body, err)
+	}
+	if rest, err := io.ReadAll(answers); err != nil || len(rest) > 0 || events(t, s.UserLog) > 0 {
+		t.Errorf("at the end came %q, %v, and there are %d events", rest, err, events(t, s.UserLog))
+	}
 }
 
 func TestHugeBodiesAreRefusedAndTheClientIsTold(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"ensemble/api"
 	"ensemble/api/apitest"
 	"ensemble/wire"
 )
@@ -125,14 +124,4 @@ func TestForwardedPrefix(t *testing.T) {
 			t.Errorf("Location is %q", got)
 		}
 	})
-}
-
-func TestServerHasLimits(t *testing.T) {
-	srv := api.Server(http.NotFoundHandler(), apitest.Quiet())
-	if srv.ReadHeaderTimeout <= 0 || srv.ReadTimeout <= 0 || srv.WriteTimeout <= 0 || srv.IdleTimeout <= 0 || srv.MaxHeaderBytes != 64<<10 {
-		t.Errorf("a server without a limit: %+v", srv)
-	}
-	if srv.Protocols.UnencryptedHTTP2() || srv.Protocols.HTTP2() || !srv.Protocols.HTTP1() {
-		t.Errorf("protocols are %v, not HTTP/1 alone", srv.Protocols)
-	}
 }

@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"sync"
 	"testing"
 
-	"ensemble/api"
 	"ensemble/api/apitest"
 )
 
@@ -19,11 +17,7 @@ import (
 // speaks JSON over the gateway's port and reads a few members.
 func TestAClientOfTheSpringSystem(t *testing.T) {
 	s := apitest.Start(t, apitest.Options{})
-	server := httptest.NewUnstartedServer(nil)
-	server.Config = api.Server(s.Gateway, apitest.Quiet())
-	server.Start()
-	defer server.Close()
-	defer server.Client().CloseIdleConnections()
+	server := listen(t, s)
 	call := func(method, path, body string) (int, any) {
 		req, err := http.NewRequest(method, server.URL+path, bytes.NewBufferString(body))
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"ensemble/api"
 	"ensemble/api/apitest"
+	"ensemble/internal/guard"
 	"ensemble/internal/telemetry"
 	"ensemble/recommendation"
 	"ensemble/user"
@@ -184,7 +185,7 @@ func overPipes(t *testing.T, list iter.Seq2[recommendation.Candidate, error]) *p
 		Recommendations: recommendation.New(backend{candidates: list}, nil),
 	})
 	p := &pipes{calls: make(chan net.Conn), down: make(chan struct{})}
-	server := api.Server(h, apitest.Quiet())
+	server := guard.NewServer(h, guard.Config{Log: apitest.Quiet()})
 	served := make(chan error)
 	go func() { served <- server.Serve(p) }()
 	t.Cleanup(func() {

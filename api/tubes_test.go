@@ -8,8 +8,8 @@ import (
 	"sync"
 	"testing"
 
-	"ensemble/api"
 	"ensemble/api/apitest"
+	"ensemble/internal/guard"
 )
 
 // tubes is a listener without a network. Its connections have deadlines and no
@@ -43,7 +43,7 @@ func (*tubes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} 
 func pipeServer(t *testing.T, s *apitest.System) *tubes {
 	t.Helper()
 	p := &tubes{waiting: make(chan net.Conn), closed: make(chan struct{})}
-	server := api.Server(s.Gateway, apitest.Quiet())
+	server := guard.NewServer(s.Gateway, guard.Config{Log: apitest.Quiet()})
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(p) })
 	t.Cleanup(func() {

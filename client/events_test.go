@@ -15,9 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"ensemble/api"
 	"ensemble/api/apitest"
 	"ensemble/client"
+	"ensemble/internal/guard"
 	"ensemble/wire"
 )
 
@@ -25,13 +25,10 @@ import (
 // first.
 func serveStreams(t *testing.T, s *apitest.System) (address string) {
 	t.Helper()
-	server := httptest.NewUnstartedServer(nil)
-	server.Config = api.Server(s.Gateway, apitest.Quiet())
-	server.Start()
-	t.Cleanup(func() {
+	server := apitest.Listen(t, s.Gateway, guard.Config{})
+	t.Cleanup(func() { // before the server ends
 		s.User.EndStreams()
 		s.Friend.EndStreams()
-		server.Close()
 	})
 	return server.URL
 }

@@ -8,6 +8,7 @@ type Slug string
 
 // The kinds of problems.
 const (
+	BadRequest          Slug = "bad-request"
 	InvalidID           Slug = "invalid-id"
 	InvalidParameter    Slug = "invalid-parameter"
 	InvalidCursor       Slug = "invalid-cursor"
@@ -26,6 +27,7 @@ const (
 	ErasureNotFound     Slug = "erasure-not-found"
 	MethodNotAllowed    Slug = "method-not-allowed"
 	NotAcceptable       Slug = "not-acceptable"
+	RequestTimeout      Slug = "request-timeout"
 	FriendshipExists    Slug = "friendship-exists"
 	KeyInUse            Slug = "idempotency-key-in-use"
 	PositionAhead       Slug = "position-ahead"
@@ -34,9 +36,12 @@ const (
 	LogReplaced         Slug = "log-replaced"
 	PreconditionFailed  Slug = "precondition-failed"
 	BodyTooLarge        Slug = "body-too-large"
+	URITooLong          Slug = "uri-too-long"
 	UnsupportedMedia    Slug = "unsupported-media-type"
+	ExpectationFailed   Slug = "expectation-failed"
 	ValidationFailed    Slug = "validation-failed"
 	KeyReused           Slug = "idempotency-key-reused"
+	HeadersTooLarge     Slug = "headers-too-large"
 	ClientClosedRequest Slug = "client-closed-request"
 	Internal            Slug = "internal-error"
 	Busy                Slug = "busy"
@@ -44,6 +49,8 @@ const (
 	ProjectionBehind    Slug = "projection-behind"
 	StorageFull         Slug = "storage-full"
 	ShuttingDown        Slug = "shutting-down"
+	TooManyConnections  Slug = "too-many-connections"
+	VersionNotSupported Slug = "http-version-not-supported"
 )
 
 // StatusClientClosed is the status recorded for a request whose client has gone;
@@ -61,6 +68,7 @@ type Kind struct {
 // Kinds returns the table of all problems, ascending by status.
 func Kinds() []Kind {
 	return []Kind{
+		{BadRequest, 400, "Bad request", "The request could be read in more than one way, so it is not read at all. Correct it; its connection is closed."},
 		{InvalidID, 400, "Invalid id", "An id is a whole number from 1 to 9223372036854775807 without sign or leading zeros. Correct it."},
 		{InvalidParameter, 400, "Invalid parameter", "A query parameter is missing, repeated or out of range. Correct it."},
 		{InvalidCursor, 400, "Invalid cursor", "A cursor comes from the Link of an earlier page of the same list with the same filters. Follow that link as it is, or begin again without a cursor."},
@@ -79,6 +87,7 @@ func Kinds() []Kind {
 		{ErasureNotFound, 404, "Erasure not found", "The user is there and was not erased, so there is no receipt. Erase the user first, with DELETE."},
 		{MethodNotAllowed, 405, "Method not allowed", "The path is right, the method is not. The Allow header lists those that work."},
 		{NotAcceptable, 406, "Not acceptable", "A list comes as application/json, application/x-ndjson or text/event-stream. Name one of them in Accept, or leave the header out."},
+		{RequestTimeout, 408, "Request timeout", "The request took too long to arrive; nothing was changed. Send it again, faster."},
 		{FriendshipExists, 409, "Friendship exists", "This user added that friend before. Nothing has to be done."},
 		{KeyInUse, 409, "Idempotency key in use", "The first request with this Idempotency-Key is still running. Send it again after Retry-After to get its answer."},
 		{PositionAhead, 409, "Position ahead", "The log ends before this position. If there were events once, the log has been replaced: forget what was read, and begin anew."},
@@ -87,9 +96,12 @@ func Kinds() []Kind {
 		{LogReplaced, 410, "Log replaced", "The position belongs to another log, or to a part of this one that a restore has cut off. Forget what was read from it, and read anew."},
 		{PreconditionFailed, 412, "Precondition failed", "It has changed since the version in If-Match; nothing was changed. Read it again, decide anew, and send its new ETag."},
 		{BodyTooLarge, 413, "Body too large", "A body has at most 65536 bytes. Send a smaller one."},
+		{URITooLong, 414, "URI too long", "Path and query have at most 16384 bytes and 100 parameters. Ask for less at a time."},
 		{UnsupportedMedia, 415, "Unsupported media type", "Send the body as JSON in UTF-8 with the header Content-Type: application/json."},
+		{ExpectationFailed, 417, "Expectation failed", "The only expectation known here is 100-continue. Leave the Expect header out."},
 		{ValidationFailed, 422, "Validation failed", "The body breaks the rules listed in errors. Correct those members and send it again."},
 		{KeyReused, 422, "Idempotency key reused", "This Idempotency-Key came before with another body. Take a new key for a new request."},
+		{HeadersTooLarge, 431, "Headers too large", "A request line and its headers have at most 65536 bytes and 100 lines. Send fewer or shorter ones."},
 		{ClientClosedRequest, StatusClientClosed, "Client closed request", "The client went away before the answer. Send the request again."},
 		{Internal, 500, "Internal error", "Something went wrong here, not in the request. Tell the operator the requestId."},
 		{Busy, 503, "Busy", "More commands are waiting than the log takes; nothing was changed. Send it again after Retry-After."},
@@ -97,6 +109,8 @@ func Kinds() []Kind {
 		{ProjectionBehind, 503, "Projection behind", "The service has not read as far as Min-Event-Position asks. Send it again after Retry-After, or with Prefer: handling=lenient to take what there is."},
 		{StorageFull, 503, "Storage full", "The disk is full; nothing was changed, and reading goes on. Send it again once the operator has made room."},
 		{ShuttingDown, 503, "Shutting down", "The service is stopping or has stopped; nothing was changed. Send it again after Retry-After."},
+		{TooManyConnections, 503, "Too many connections", "As many clients are connected as this port takes; nothing was read. Try again after Retry-After."},
+		{VersionNotSupported, 505, "HTTP version not supported", "HTTP/1.1 and HTTP/1.0 are spoken here. Send one of them."},
 	}
 }
 

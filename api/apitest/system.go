@@ -18,6 +18,7 @@ import (
 	"ensemble/eventstore"
 	"ensemble/eventstore/memory"
 	"ensemble/friend"
+	"ensemble/internal/guard"
 	"ensemble/internal/keyring"
 	"ensemble/internal/telemetry"
 	"ensemble/projection"
@@ -246,6 +247,26 @@ func Do(h http.Handler, method, target, body string, headers ...string) *httptes
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return w
+}
+
+// Listen serves a handler on a real port, behind the guard, until the test ends.
+func Listen(t TB, h http.Handler, c guard.Config) *httptest.Server {
+	t.Helper()
+	if c.Limits == (guard.Limits{}) {
+		c.Limits = guard.DefaultLimits()
+	}
+	if c.Log == nil {
+		c.Log = Quiet()
+	}
+	server := httptest.NewUnstartedServer(nil)
+	server.Config = guard.NewServer(h, c).Server
+	server.Listener = guard.Listen(server.Listener, c.Limits)
+	server.Start()
+	t.Cleanup(func() {
+		server.Client().CloseIdleConnections()
+		server.Close()
+	})
+	return server
 }
 
 // Quiet returns a logger that nobody hears.

@@ -9,6 +9,7 @@ import (
 	"ensemble/eventstore"
 	"ensemble/internal/telemetry"
 	"ensemble/projection"
+	"ensemble/wire"
 )
 
 // measureLog registers what is measured of a log, and returns the hook for its
@@ -49,4 +50,15 @@ func measureStreams(m *telemetry.Metrics, log string, service *api.Service) {
 		Name: "ensemble_stream_clients", ConstLabels: prometheus.Labels{"log": log},
 		Help: "Clients that follow the log live.",
 	}, func() float64 { return float64(service.Streams()) }))
+}
+
+// measureRefusals registers how many requests the guard has refused, and returns
+// the hook that counts them.
+func measureRefusals(m *telemetry.Metrics) func(wire.Slug) {
+	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "ensemble_refused_requests_total",
+		Help: "Requests that were refused before any route saw them, by the kind of problem.",
+	}, []string{"problem"})
+	m.Registry().MustRegister(refused)
+	return func(kind wire.Slug) { refused.WithLabelValues(string(kind)).Inc() }
 }

@@ -16,6 +16,7 @@ import (
 	"ensemble/edge"
 	"ensemble/eventstore"
 	"ensemble/friend"
+	"ensemble/internal/guard"
 	"ensemble/internal/telemetry"
 	"ensemble/projection"
 	"ensemble/readmodel"
@@ -45,6 +46,7 @@ type system struct {
 
 	handlers map[string]http.Handler // by the name of their listener
 	services []*api.Service          // those whose streams have to be ended
+	limits   guard.Limits            // of each listener; zero: the default ones
 
 	stopping    atomic.Bool
 	connections atomic.Int64 // open ones
@@ -209,10 +211,13 @@ func (s *system) run(ctx context.Context, listeners listeners, ready func(contex
 }
 
 // serve starts a server for each listener.
-func (s *system) serve(group *errgroup.Group, listeners listeners) []*http.Server {
-	servers := make([]*http.Server, len(listeners))
+func (s *system) serve(group *errgroup.Group, listeners listeners) []*guard.Server {
+	servers := make([]*guard.Server, len(listeners))
+	refused := measureRefusals(s.metrics)
 	for i, l := range listeners {
-		servers[i] = api.Server(s.draining(s.handlers[l.name]), s.logger)
+		servers[i] = guard.NewServer(s.draining(s.handlers[l.name]), guard.Config{
+			Limits: s.limits, Refused: refused, Log: s.logger,
+		})
 		servers[i].ConnState = s.count
 		group.Go(func() error {
 			err := servers[i].Serve(l)
@@ -251,7 +256,7 @@ func (s *system) draining(next http.Handler) http.Handler {
 // first: a connection that waits to be accepted would be lost. Then every answer
 // asks for the end of its connection, so that none is closed under a request that
 // is on its way.
-func (s *system) shutdown(ctx context.Context, listeners listeners, servers []*http.Server) error {
+func (s *system) shutdown(ctx context.Context, listeners listeners, servers []*guard.Server) error {
 	s.stopping.Store(true)
 	for _, h := range s.healths {
 		h.SetDraining(true)

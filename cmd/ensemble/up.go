@@ -10,6 +10,9 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"time"
+
+	"ensemble/internal/guard"
 )
 
 // upFlags is the configuration of 'up'.
@@ -23,6 +26,10 @@ type upFlags struct {
 	RecommendationAddr string `default:"127.0.0.1:8110" placeholder:"HOST:PORT" help:"Where the service of recommendations listens, or 'off' (${default})." json:"recommendation-addr"`
 	DiscoveryAddr      string `default:"off" placeholder:"HOST:PORT" help:"Where the health of the registry answers; the registry itself comes in a later version (${default})." json:"discovery-addr"`
 	AdminAddr          string `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the administration listens: lag, rebuilds, profiles, metrics; or 'off' (${default})." json:"admin-addr"`
+
+	MaxConnections int           `default:"4096" placeholder:"N" help:"Connections that each port keeps open at a time; those beyond are answered 503 (${default})." json:"max-connections"`
+	RequestTimeout time.Duration `default:"30s" help:"What a client may take to send a whole request (${default})." json:"request-timeout"`
+	IdleTimeout    time.Duration `default:"2m" help:"How long a connection stays open between two requests (${default})." json:"idle-timeout"`
 
 	InsecureNoAuth bool   `help:"Listen on other than loopback addresses although there is no sign-in: whoever reaches them may do everything." json:"insecure-no-auth"`
 	ReadyFile      string `placeholder:"FILE" type:"path" help:"Once everything serves, write the addresses to this file as JSON." json:"ready-file,omitempty"`
@@ -51,6 +58,9 @@ func (c *upCmd) Run(ctx context.Context, cli *cli, con *console) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := c.check(); err != nil {
+		return err
+	}
 	listeners, err := c.listen(ctx)
 	if err != nil {
 		return err
@@ -62,12 +72,33 @@ func (c *upCmd) Run(ctx context.Context, cli *cli, con *console) (err error) {
 	}
 	defer func() { err = errors.Join(err, system.close()) }()
 	system.settings = c.upFlags
+	system.limits = c.limits()
 	if c.InsecureNoAuth {
 		logger.Warn("listening without sign-in: whoever reaches these addresses may read and change everything")
 	}
 	return system.run(ctx, listeners, func(ctx context.Context) error {
 		return c.announce(ctx, system, listeners, con, logger)
 	})
+}
+
+// check says what no flag may be, and which one mends it.
+func (f *upFlags) check() error {
+	switch {
+	case f.MaxConnections < 1:
+		return fmt.Errorf("--max-connections %d lets nobody in: give 1 or more", f.MaxConnections)
+	case f.RequestTimeout < time.Second:
+		return fmt.Errorf("--request-timeout %s is too short for any client: give 1s or more", f.RequestTimeout)
+	case f.IdleTimeout < time.Second:
+		return fmt.Errorf("--idle-timeout %s would close connections under requests: give 1s or more", f.IdleTimeout)
+	}
+	return nil
+}
+
+// limits returns what one client may ask of each port.
+func (f *upFlags) limits() guard.Limits {
+	l := guard.DefaultLimits()
+	l.Connections, l.ReadTime, l.IdleTime = f.MaxConnections, f.RequestTimeout, f.IdleTimeout
+	return l
 }
 
 // announce tells people and programs where everything is, once it serves.

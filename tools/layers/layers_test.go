@@ -20,6 +20,7 @@ func violations() map[string]violation {
 		"graph":                   {"graph", "ensemble/eventstore"},
 		"internal":                {"internal/telemetry", "ensemble/user"},
 		"keyring":                 {"internal/keyring", "ensemble/friend"},
+		"guard":                   {"internal/guard", "ensemble/api"},
 		"auth":                    {"internal/auth", "ensemble/user"},
 		"eventstore":              {"eventstore", "ensemble/user"},
 		"eventstore-adapters":     {"eventstore/sqlite", "ensemble/eventstore/memory"},
