@@ -46,8 +46,9 @@ func (l *logName) identity(p eventstore.Position) string {
 func (l *logName) etag(v eventstore.Version) string {
 	b := make([]byte, 0, 40)
 	b = strconv.AppendInt(append(b, '"'), int64(v), 10)
-	// The first UUID, so that a restored log keeps the tags of what it restored.
-	b = hex.AppendEncode(append(b, '-'), l.lineage[0].UUID[:4])
+	// The last UUID: after a restore a version is not what the same version was in
+	// the log that was lost.
+	b = hex.AppendEncode(append(b, '-'), l.lineage[len(l.lineage)-1].UUID[:4])
 	return string(append(b, '"'))
 }
 

@@ -3,18 +3,51 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
+
+	"ensemble/friend"
+	"ensemble/readmodel"
+	"ensemble/user"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(leakChecked{m}, map[string]func(){"ensemble": func() {
-		os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
-	}})
+	testscript.Main(leakChecked{m}, map[string]func(){
+		"ensemble": func() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) },
+		// A data folder with a little in it, as a system leaves it that was stopped.
+		"ensemble-filled": func() {
+			if err := fillFolder(context.Background(), os.Args[1]); err != nil {
+				_, _ = os.Stderr.WriteString(err.Error() + "\n")
+				os.Exit(1)
+			}
+		},
+	})
+}
+
+// fillFolder makes three people, one of them renamed, and two friendships, one of
+// them ended.
+func fillFolder(ctx context.Context, data string) error {
+	s, err := openSystem(ctx, data, discardLog())
+	if err != nil {
+		return err
+	}
+	people := user.NewService(s.userStore, s.storage.keys)
+	friends := friend.NewService(s.friendStore, readmodel.NewUsers(s.userStore))
+	var errs []error
+	note := func(_ any, err error) { errs = append(errs, err) }
+	for _, name := range [][2]string{{"Ada", "Lovelace"}, {"Bob", "Builder"}, {"Eve", "Moneypenny"}} {
+		note(people.Create(ctx, name[0], name[1], nil))
+	}
+	note(people.Rename(ctx, 2, "Bobby", ""))
+	note(friends.Add(ctx, 2, 1, nil))
+	note(friends.Add(ctx, 2, 3, nil))
+	note(friends.Remove(ctx, 1, 2, nil))
+	return errors.Join(errors.Join(errs...), s.close())
 }
 
 // leakChecked runs the tests and then looks for goroutines that they left behind.

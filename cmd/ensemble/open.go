@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -46,6 +47,9 @@ func openStorage(ctx context.Context, data string, logger *slog.Logger) (*storag
 
 // open opens the keys, then the logs.
 func (s *storage) open(ctx context.Context, data string, logger *slog.Logger) (err error) {
+	if err := keysForNames(ctx, data); err != nil {
+		return err
+	}
 	// The keys come first: the view of users needs them to read names.
 	if s.keys, err = keyring.Open(filepath.Join(data, "keys")); err != nil {
 		return fmt.Errorf("open the keys: %w", err)
@@ -55,6 +59,34 @@ func (s *storage) open(ctx context.Context, data string, logger *slog.Logger) (e
 	}
 	s.friend, err = openLog(ctx, data, friend.Category, logger, readmodel.FriendView())
 	return err
+}
+
+// keysForNames refuses a folder with names but without keys, as a restore leaves it:
+// new keys would open none of them, and would be in the way of the old ones.
+//
+// It looks before the keyring is opened, which makes keys where there are none. A log
+// without events holds no names: a system that was stopped right after its first start,
+// and whose keys were deleted, starts anew.
+func keysForNames(ctx context.Context, data string) (err error) {
+	for _, path := range []string{filepath.Join(data, "keys", "master.key"), filepath.Join(data, "keys", "keys")} {
+		if _, err := os.Lstat(path); err == nil {
+			return nil // the keyring says what else is wrong
+		}
+	}
+	log, err := sqlite.Open(ctx, filepath.Join(data, user.Category+".db"), sqlite.Options{ReadOnly: true})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open the log of %ss: %w", user.Category, err)
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	head, err := log.Head(ctx)
+	if err != nil || head.Position == 0 {
+		return err
+	}
+	return fmt.Errorf("there are names in %s, but no keys to read them with; bring their backup back with 'ensemble keys restore', into %s",
+		data, filepath.Join(data, "keys"))
 }
 
 // openLog opens one log with its view.

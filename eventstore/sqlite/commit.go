@@ -184,11 +184,12 @@ func (l *Log) complete(r *record, ends map[string]tail) (err error) {
 	return nil
 }
 
+const insertEventSQL = "INSERT INTO events (" + columns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
 // insertEvents writes the records, the rows of the views and the link of the
 // chain, and returns the link.
 func (l *Log) insertEvents(records []record) (chain [32]byte, err error) {
-	const sql = "INSERT INTO events (" + columns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-	stmt, err := l.writer.Prepare(sql)
+	stmt, err := l.writer.Prepare(insertEventSQL)
 	if err != nil {
 		return chain, fmt.Errorf("prepare: %w", err)
 	}

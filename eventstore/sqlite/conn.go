@@ -144,6 +144,14 @@ func query(conn *sqlite.Conn, sql string, row func(*sqlite.Stmt) error, args ...
 	}
 }
 
+// snapshot runs fn while all that the connection reads is of one moment. fn has to
+// be short: no checkpoint gets past it.
+func snapshot(conn *sqlite.Conn, fn func() error) (err error) {
+	end := sqlitex.Transaction(conn)
+	defer end(&err)
+	return fn()
+}
+
 // queryInt returns the first column of the first row, or 0.
 func queryInt(conn *sqlite.Conn, sql string, args ...int64) (n int64, err error) {
 	err = query(conn, sql, func(s *sqlite.Stmt) error { n = s.ColumnInt64(0); return nil }, args...)

@@ -61,6 +61,50 @@
 //	user.db.lock    held by the one process that writes
 //	user.heads      where each stream ends; may be deleted at any time
 //
+// # Backups
+//
+// A log is never changed before its head, so a consistent copy needs no lock and no
+// long transaction: [Backup] notes where each log ends and reads what lies before, a
+// page at a time, while commits go on behind it.
+//
+//	head      of each log; the log that speaks of another comes first
+//	copy      page by page, each event checked, into a file of its own
+//	verify    the copy: checksums, chain, versions, where it ends
+//	archive   manifest, copies, and a seal over every byte
+//	read      the whole file again, against its seal
+//	rename    FILE.partial to FILE; until here there is no FILE
+//
+// The ways that SQLite has (its backup API, VACUUM INTO, a copy under a read
+// transaction) copy the views too, in which names stand in the open: a backup would
+// then remember who was to be forgotten. They also either hold a read transaction as
+// long as they take, so that the write-ahead log grows, or start over whenever a
+// commit comes in between.
+//
+// [Restore] goes the other way. A file called restore.unfinished is in the folder
+// from before its first byte until after its last, and no log is opened beside it: so
+// a crash at any moment leaves either nothing, or something that is refused until the
+// restore was run again.
+//
+//	check     manifest and seal, before the folder is touched
+//	lock      both logs; a system that runs there is left alone
+//	mark      restore.unfinished, synced
+//	extract   each log, synced
+//	verify    each log; it has to end where the manifest says
+//	fork      a new entry in the lineage, from the next position on
+//	unmark    from now on the logs can be opened
+//
+// The new entry is what tells a restored log from the one that was lost. Both have
+// the same events up to the backup, and then different ones with the same positions.
+// An event's id, a position token and an entity tag carry the identity of the log, so
+// that none of them is taken for one of the other log's.
+//
+// # Checking
+//
+// [Log.Verify] looks at the log, [Log.VerifyViews] at what was made from it. Both may
+// run beside a writer and never hold a read transaction longer than a page. A page of
+// a view is read together with the position it is of; the log says what the rows are
+// at that very position.
+//
 // # Memory
 //
 // The events table has no index on (stream, version): it would cost more than

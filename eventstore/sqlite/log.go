@@ -39,8 +39,9 @@ type Options struct {
 	// Log receives what an operator has to know. Nil means slog.Default().
 	Log *slog.Logger
 
-	hashBits int // of the streams' hashes; tests make them collide
-	maxPages int // of the file; tests make it full
+	hashBits  int  // of the streams' hashes; tests make them collide
+	maxPages  int  // of the file; tests make it full
+	restoring bool // look at a log that is being restored
 }
 
 // Log is an open log in a SQLite file. It implements [eventstore.Driver].
@@ -145,6 +146,9 @@ func (l *Log) open(ctx context.Context) error {
 // prepareFile takes the lock, and looks for damage that SQLite would take for
 // the traces of a crash.
 func (l *Log) prepareFile() error {
+	if err := refuseUnfinished(filepath.Dir(l.path)); err != nil && !l.opts.restoring {
+		return err
+	}
 	if l.opts.ReadOnly {
 		return l.prepareReading()
 	}

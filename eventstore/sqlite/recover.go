@@ -21,17 +21,15 @@ const tailLength = 1000
 // goes, from the events after it.
 func (l *Log) recover(ctx context.Context) error {
 	l.encoder = newEncoder()
-	return l.readers.read(ctx, func(conn *sqlite.Conn) error {
-		if err := l.checkEnd(conn); err != nil {
-			return l.classify(err)
-		}
-		if l.opts.ReadOnly {
-			l.index = newIndex(l.opts)
-		} else if err := l.loadIndex(); err != nil {
-			return err
-		}
+	err := l.readers.read(ctx, l.checkEnd)
+	switch {
+	case err != nil:
+		return l.classify(err)
+	case l.opts.ReadOnly:
+		l.index = newIndex(l.opts)
 		return nil
-	})
+	}
+	return l.loadIndex()
 }
 
 // checkEnd reads where the log ends and checks what lies there. It does so in one
@@ -74,12 +72,14 @@ func (l *Log) checkTail(conn *sqlite.Conn) error {
 		}
 		return l.noneBeyond(conn)
 	}
-	check := verification{log: l, encoder: newEncoder()}
-	err = check.run(conn, eventstore.Position(first), func(eventstore.Position) error { return nil })
-	if err == nil && check.position != l.head.position {
-		return l.damage(check.position+1, "the event is missing")
+	check := verification{log: l, encoder: newEncoder(), until: l.head.position, position: eventstore.Position(first - 1)}
+	if check.chain, err = check.before(conn, eventstore.Position(first)); err != nil {
+		return err
 	}
-	if err != nil {
+	if check.position >= check.until {
+		return l.damage(check.until+1, "the event is missing")
+	}
+	if err := check.page(conn, check.until); err != nil {
 		return err
 	}
 	return l.noneBeyond(conn)

@@ -101,16 +101,31 @@ func (l *Log) create() (err error) {
 		return l.classify(fmt.Errorf("create log %s: %w", l.path, err))
 	}
 	defer end(&err)
-	setup := fmt.Sprintf("%s PRAGMA application_id = %d; PRAGMA user_version = %d;", schema, applicationID, formatVersion)
-	if err := sqlitex.ExecuteScript(l.writer, setup, nil); err != nil {
+	if err := sqlitex.ExecuteScript(l.writer, setup(), nil); err != nil {
 		return l.classify(fmt.Errorf("create log %s: %w", l.path, err))
 	}
-	var uuid [16]byte
-	if _, err := rand.Read(uuid[:]); err != nil {
-		return fmt.Errorf("name log %s: %w", l.path, err)
+	return name(l.writer, 1)
+}
+
+// setup returns the script that makes the schema and says whose file it is.
+func setup() string {
+	return fmt.Sprintf("%s PRAGMA application_id = %d; PRAGMA user_version = %d;", schema, applicationID, formatVersion)
+}
+
+// name gives the log a new identity from a position on.
+func name(conn *sqlite.Conn, first eventstore.Position) error {
+	fork := eventstore.Fork{First: first}
+	if _, err := rand.Read(fork.UUID[:]); err != nil {
+		return fmt.Errorf("name the log: %w", err)
 	}
-	return sqlitex.ExecuteTransient(l.writer, "INSERT INTO lineage (first, uuid) VALUES (1, ?)",
-		&sqlitex.ExecOptions{Args: []any{uuid[:]}})
+	return insertFork(conn, fork)
+}
+
+// insertFork writes an entry of the lineage, in the place of one that begins at the
+// same position.
+func insertFork(conn *sqlite.Conn, f eventstore.Fork) error {
+	return sqlitex.ExecuteTransient(conn, "INSERT OR REPLACE INTO lineage (first, uuid) VALUES (?, ?)",
+		&sqlitex.ExecOptions{Args: []any{int64(f.First), f.UUID[:]}})
 }
 
 // checkFormat refuses files that are not logs, or of a newer format.

@@ -29,8 +29,14 @@ type world struct {
 
 func newWorld(t *testing.T, opts Options) *world {
 	t.Helper()
+	return openWorld(t, filepath.Join(t.TempDir(), "test.db"), opts)
+}
+
+// openWorld opens the log at a path.
+func openWorld(t *testing.T, path string, opts Options) *world {
+	t.Helper()
 	opts.Log = slog.New(slog.DiscardHandler)
-	w := &world{t: t, path: filepath.Join(t.TempDir(), "test.db"), opts: opts}
+	w := &world{t: t, path: path, opts: opts}
 	w.open()
 	t.Cleanup(func() {
 		if w.log != nil {

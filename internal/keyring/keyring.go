@@ -56,10 +56,10 @@ const (
 // Keyring is an open folder of keys. It implements [user.Keys]; its methods may
 // be called concurrently.
 type Keyring struct {
-	lock   *flock.Flock
+	lock   *flock.Flock // nil: opened for reading
 	file   *os.File
 	master cipher.AEAD
-	cache  *lru.Cache[int64, cipher.AEAD]
+	cache  *lru.Cache[int64, cipher.AEAD] // nil: opened for reading
 
 	reading sync.RWMutex // held while a key goes from the file into the cache
 
@@ -155,7 +155,7 @@ func (k *Keyring) create(masterPath, keysPath string) error {
 
 // New returns the id of a key that nobody has. It is on the disk.
 func (k *Keyring) New(ctx context.Context) (int64, error) {
-	if err := ctx.Err(); err != nil {
+	if err := k.writable(ctx); err != nil {
 		return 0, err
 	}
 	k.mu.Lock()
@@ -229,7 +229,7 @@ func (k *Keyring) Open(id int64, sealed []byte) ([]byte, error) {
 // one sync for all of them. It is done when it returns. Destroying a key twice is no
 // error; if one of the keys does not exist, none is destroyed.
 func (k *Keyring) Destroy(ctx context.Context, ids ...int64) error {
-	if err := ctx.Err(); err != nil || len(ids) == 0 {
+	if err := k.writable(ctx); err != nil || len(ids) == 0 {
 		return err
 	}
 	k.mu.Lock()
@@ -286,8 +286,10 @@ func (k *Keyring) Destroyed(ctx context.Context) (ids []int64, err error) {
 
 // key returns an unwrapped key.
 func (k *Keyring) key(id int64) (cipher.AEAD, error) {
-	if aead, ok := k.cache.Get(id); ok {
-		return aead, nil
+	if k.cache != nil {
+		if aead, ok := k.cache.Get(id); ok {
+			return aead, nil
+		}
 	}
 	if id < 1 {
 		return nil, k.damaged(id, "there is no such key")
@@ -311,7 +313,9 @@ func (k *Keyring) key(id int64) (cipher.AEAD, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.cache.Add(id, aead)
+	if k.cache != nil {
+		k.cache.Add(id, aead)
+	}
 	return aead, nil
 }
 
@@ -320,6 +324,9 @@ func (k *Keyring) Close() error {
 	var err error
 	if k.file != nil {
 		err = k.file.Close()
+	}
+	if k.lock == nil {
+		return err
 	}
 	return errors.Join(err, k.lock.Unlock())
 }
