@@ -62,6 +62,22 @@
 // Nobody signs in there. What guards it is that it listens on the loopback interface,
 // and that it refuses whatever a browser sends on behalf of a web page.
 //
+// # Its own description
+//
+// What the routes are is in the tables; what they mean is in the describe files, one
+// for each noun: parameters, answers, headers, and which problems may come. openapi.go
+// makes one document of both, with schemas from the types that are sent, and docs.go
+// serves it, with a page that shows it and a page for each kind of problem. Package
+// apitest holds every answer that a test gets against the document. So a route that
+// answers what is not described fails the test that asked it, and a description that
+// nothing answers to is found as well.
+//
+// # Waiting for a position
+//
+// A query may name positions that its answer has to contain. Before its handler runs,
+// minposition.go waits until they are reached, or says after a while that they are not.
+// It holds nothing meanwhile but the connection, and only so many may wait at once.
+//
 // Files are named by noun. A route is one line of a table (users.go, friends.go,
 // recommendations.go, health.go); a handler returns an error, and problems.go is
 // the only place where errors become statuses.

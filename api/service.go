@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"sync"
 
 	"ensemble/internal/telemetry"
@@ -33,8 +34,9 @@ type Config struct {
 type Service struct {
 	config   Config
 	routes   []route
-	handlers []http.Handler // of the routes, measured
-	other    http.Handler   // of requests without a route, measured
+	handlers []http.Handler        // of the routes, measured
+	other    http.Handler          // of requests without a route, measured
+	docs     func() (*docs, error) // made when somebody asks for it first
 	running  running
 	requests sync.Pool // of *request
 
@@ -63,7 +65,15 @@ func newService(c Config) *Service {
 // with gives the service its table of routes, to which the ones that all
 // services have are added.
 func (s *Service) with(routes []route) *Service {
-	s.routes = append(routes, s.healthRoutes()...)
+	s.routes = slices.Concat(routes, s.healthRoutes(), s.docsRoutes())
+	s.docs = sync.OnceValues(func() (*docs, error) {
+		return newDocs(s.config.Name, s.config.Version, []section{{routes: s.routes}})
+	})
+	return s.serving()
+}
+
+// serving makes the service ready to answer its routes.
+func (s *Service) serving() *Service {
 	s.handlers = make([]http.Handler, len(s.routes))
 	for i := range s.routes {
 		s.handlers[i] = s.measured(&s.routes[i])

@@ -22,6 +22,8 @@ type Config struct {
 	Health *telemetry.Health
 	// Metrics measures requests and answers /metrics. Nil: no such route.
 	Metrics *telemetry.Metrics
+	// Docs answers /openapi.json, /docs and /problems. Nil: nothing does.
+	Docs http.Handler
 	// Version is shown by /actuator/info.
 	Version string
 	// Log receives what an operator has to know. Nil means slog.Default().
@@ -103,8 +105,15 @@ func isPrivate(path string) bool {
 	case "/actuator/health", "/actuator/info":
 		return false
 	}
-	return path == "/actuator" ||
+	return path == "/actuator" || isDocs(path) ||
 		strings.HasPrefix(path, "/actuator/") && !strings.HasPrefix(path, "/actuator/health/")
+}
+
+// isDocs says whether a path is about the documentation: the gateway has its own,
+// of all services.
+func isDocs(path string) bool {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return first == "openapi.json" || first == "docs" || first == "problems"
 }
 
 // marked returns the request with the gateway's marks: one X-Request-Id, and the

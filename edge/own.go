@@ -37,13 +37,13 @@ func (g *gateway) answer(w http.ResponseWriter, r *http.Request) {
 	if len(path) > 1 {
 		path = strings.TrimSuffix(path, "/")
 	}
-	if slug, found := strings.CutPrefix(path, "/problems/"); found && g.explains(wire.Slug(slug)) {
-		g.onlyGet(w, r, func(w http.ResponseWriter, r *http.Request) { explain(w, r, wire.Slug(slug)) })
+	if g.config.Docs != nil && isDocs(path) {
+		g.config.Docs.ServeHTTP(w, r)
 		return
 	}
 	handler, found := g.own[path]
 	if !found {
-		problem(w, r, wire.NotFound, "No service has this path. Services are at "+g.prefixes()+".")
+		problem(w, r, wire.NotFound, "No service has this path. Services are at "+g.prefixes()+"; /docs shows what they answer.")
 		return
 	}
 	g.onlyGet(w, r, handler)
@@ -123,16 +123,6 @@ func (*gateway) livez(w http.ResponseWriter, r *http.Request) {
 func (g *gateway) readyz(w http.ResponseWriter, r *http.Request) {
 	body, up := wire.AppendReadiness(nil, g.components(r.Context()), r.URL.Query().Has("verbose"))
 	reply(w, r, statusOf(up), textType, body)
-}
-
-// explains says whether there is a help page for a kind of problem.
-func (*gateway) explains(slug wire.Slug) bool { return slug.Kind().Slug == slug }
-
-// explain answers with the help page of a kind of problem.
-func explain(w http.ResponseWriter, r *http.Request, slug wire.Slug) {
-	kind := slug.Kind()
-	reply(w, r, http.StatusOK, textType,
-		[]byte(kind.Title+" ("+string(slug)+", status "+strconv.Itoa(kind.Status)+")\n\n"+kind.Help+"\n"))
 }
 
 // problem answers with a problem of the gateway's own.

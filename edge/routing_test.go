@@ -157,26 +157,6 @@ func status(up bool) string {
 	return "DOWN"
 }
 
-// TestHelpPagesAreFoundByAnySpellingOfTheirAddress, and nothing else is.
-func TestHelpPagesAreFoundByAnySpellingOfTheirAddress(t *testing.T) {
-	h := gateway(nil)
-	for _, kind := range wire.Kinds() {
-		for _, target := range []string{"/problems/" + string(kind.Slug), "/problems/" + string(kind.Slug) + "/", "/problems/" + string(kind.Slug) + "?x=1"} {
-			if w := get(h, "GET", target); w.Code != 200 || w.Header().Get("X-Request-Id") == "" {
-				t.Errorf("%s is answered %d", target, w.Code)
-			}
-		}
-		for _, target := range []string{
-			"/problems//" + string(kind.Slug), "/problems/" + strings.ToUpper(string(kind.Slug)), "/problem/" + string(kind.Slug),
-			"/problems/" + string(kind.Slug) + "//", "/user/problems/" + string(kind.Slug) + "/x/../../..",
-		} {
-			if w := get(h, "GET", target); w.Code == 200 && strings.Contains(w.Body.String(), kind.Help) {
-				t.Errorf("%s is a help page too", target)
-			}
-		}
-	}
-}
-
 // TestAServiceThatBreaksDownTakesOnlyItsConnectionAlong.
 func TestAServiceThatBreaksDownTakesOnlyItsConnectionAlong(t *testing.T) {
 	server := httptest.NewUnstartedServer(edge.New(edge.Config{Services: []edge.Service{

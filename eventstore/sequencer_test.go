@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,7 +88,7 @@ func (p *plain) append(w Write) (previous, conflict, invalid bool) {
 // sequencer returns a Sequencer on top of the plain log.
 func (p *plain) sequencer() *Sequencer {
 	before := *p
-	before.events = p.events[:len(p.events):len(p.events)]
+	before.events = slices.Clip(p.events)
 	keys := maps.Clone(p.keys)
 	return &Sequencer{
 		Position: Position(len(before.events)), Last: before.last,

@@ -44,6 +44,7 @@ func (o *oracle) one(c Change) bool {
 		}
 		o.edges[pair] = want
 		return true
+	case AddUser, RemoveUser:
 	}
 	to := known
 	if c.Kind == RemoveUser {

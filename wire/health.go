@@ -6,8 +6,9 @@ const HealthType = "application/vnd.spring-boot.actuator.v3+json"
 
 // Health is a health as clients read it.
 type Health struct {
-	Status     string            `json:"status"` // UP or DOWN
+	Status     string            `json:"status" enum:"UP,DOWN"`
 	Components map[string]Health `json:"components,omitempty"`
+	Groups     []string          `json:"groups,omitempty" nullable:"false"` // that have a health of their own
 }
 
 // Component is one part of a health.

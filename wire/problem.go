@@ -24,8 +24,8 @@ type Problem struct {
 	Error     string            `json:"error"`     // the standard phrase of the status
 	Message   string            `json:"message"`   // as Detail
 	RequestID string            `json:"requestId"`
-	Missing   []int64           `json:"missing,omitempty"` // people that are not there
-	Errors    []user.FieldError `json:"errors,omitempty"`  // members that break a rule
+	Missing   []int64           `json:"missing,omitempty" nullable:"false"` // people that are not there
+	Errors    []user.FieldError `json:"errors,omitempty" nullable:"false"`  // members that break a rule
 }
 
 // Occasion is when and where a problem occurred.

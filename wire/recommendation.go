@@ -10,7 +10,7 @@ import (
 type Recommendation struct {
 	User          User    `json:"user"`
 	Weight        int     `json:"weight"`
-	MutualFriends []int64 `json:"mutualFriends,omitempty"` // the lowest ids, if they were asked for
+	MutualFriends []int64 `json:"mutualFriends,omitempty" nullable:"false"` // the lowest ids, if they were asked for
 }
 
 // AppendRecommendation appends a recommendation as JSON. Without mutual friends

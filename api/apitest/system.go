@@ -35,7 +35,7 @@ type System struct {
 	UserLog, FriendLog           *eventstore.Store
 	Keys                         user.Keys
 	User, Friend, Recommendation *api.Service
-	Gateway                      http.Handler
+	Gateway                      http.Handler      // its answers are held against the OpenAPI document
 	Health                       *telemetry.Health // of the service of people
 
 	users, friends  *projection.Runner
@@ -135,14 +135,14 @@ func (s *System) serve(t TB, o Options) {
 		},
 	})
 	s.follow(t)
-	s.Gateway = edge.New(edge.Config{
+	s.Gateway = watch(t, edge.New(edge.Config{
 		Services: []edge.Service{
 			{Prefix: "/user", Handler: s.User, Ready: s.Health.Ready},
 			{Prefix: "/friend", Handler: s.Friend},
 			{Prefix: "/recommendation", Handler: s.Recommendation},
 		},
-		Metrics: o.Metrics, Version: "test", Log: Quiet(),
-	})
+		Metrics: o.Metrics, Docs: api.NewDocs(config("edge-service")), Version: "test", Log: Quiet(),
+	}))
 }
 
 // erase makes what finishes erasing people.

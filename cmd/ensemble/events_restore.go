@@ -42,7 +42,7 @@ func (c *restoreCmd) Run(ctx context.Context, con *console) error {
 	}
 	next := "Start it with 'ensemble up', which makes the read models from the logs."
 	if _, err := os.Stat(filepath.Join(c.Data, "keys", "master.key")); err != nil {
-		next = fmt.Sprintf("The keys are missing: bring them back with 'ensemble keys restore' before you start it.")
+		next = "The keys are missing: bring them back with 'ensemble keys restore' before you start it."
 	}
 	_, err = fmt.Fprintf(con.out, "Restored into %s. %s\n", c.Data, next)
 	return err

@@ -19,6 +19,20 @@
 //	gateway ────┼ friend service ──────► log of friendships ─┤
 //	            └ recommendation service ◄── graph ◄─────────┘
 //
+// # Commands that share a data folder
+//
+// One process writes a folder; the lock of its logs says so. Commands that only look
+// (events verify) open the logs read-only and work beside it. Commands that change
+// something ask a running system through its administration (rebuild --admin), or take
+// the lock themselves (rebuild on a stopped one), and say which when the other way is
+// closed.
+//
+// # Configuration
+//
+// A flag, a variable and a member of the file named by --config are the same setting
+// under one name. What is set by the flag wins over the variable, the variable over
+// the file, and each setting has a default that works on a laptop.
+//
 // # Starting and stopping
 //
 // The ports are opened first, so that one in use is known before anything is

@@ -132,7 +132,7 @@ func (s *system) wire(ctx context.Context, data string) (err error) {
 	s.handlers = map[string]http.Handler{
 		"user": userService, "friend": friendService, "recommendation": recommendationService,
 		"discovery": api.NewHealth(s.config("discovery-service")), "admin": s.administration(),
-		"edge": s.gateway(userService, friendService, recommendationService),
+		"edge": s.gateway(userService, friendService, recommendationService), //nolint:contextcheck // a request has its own
 	}
 	return nil
 }
@@ -162,7 +162,7 @@ func (s *system) gateway(users, friends, recommendations http.Handler) http.Hand
 			{Prefix: "/friend", Handler: friends, Ready: s.healths["friend-service"].Ready},
 			{Prefix: "/recommendation", Handler: recommendations, Ready: s.healths["recommendation-service"].Ready},
 		},
-		Health: c.Health, Metrics: c.Metrics, Version: c.Version, Log: c.Log,
+		Health: c.Health, Metrics: c.Metrics, Docs: api.NewDocs(c), Version: c.Version, Log: c.Log,
 	})
 }
 

@@ -3,6 +3,19 @@
 //
 // It guarantees all of that contract but durability: the log is gone with the
 // process.
+//
+// # How to read it
+//
+// A commit is a few lines here, because nothing has to be made durable. What it does
+// is what any driver does, in the same order:
+//
+//	sequence   positions, versions, numbers and the time of the whole batch
+//	views      the rows that each event changes, in every generation
+//	append     events to a slice, streams to an index, keys to a map
+//
+// Everything is under one lock, so a reader sees all of a commit or nothing of it.
+// Whatever this package gets away with and SQLite does not is not part of the
+// contract: package storetest runs the same sentences over both.
 package memory
 
 import (

@@ -33,7 +33,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	defer store.Close() //nolint:errcheck // an example
+	defer store.Close()
 	stream := eventstore.Stream{Category: "account", ID: "7"}
 	_, err = store.Append(ctx, eventstore.Write{
 		Stream: stream, Expected: eventstore.NoStream,

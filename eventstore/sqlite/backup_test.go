@@ -248,7 +248,7 @@ func TestABackupDoesNotOverwriteAndLeavesNothingWhenItFails(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	dir := t.TempDir()
-	_, err := Backup(ctx, filepath.Join(dir, "b"), "a test", []*Log{w.log}, func(what string, _, _ int64) { cancel() })
+	_, err := Backup(ctx, filepath.Join(dir, "b"), "a test", []*Log{w.log}, func(string, int64, int64) { cancel() })
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("it says %v", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,7 +48,7 @@ func TestABackupCutShortIsRefusedWhereverItEnds(t *testing.T) {
 	for _, n := range []int{len(whole) - 1, len(whole) - 512, len(whole) - 1024, len(whole) - 2048} {
 		refusedBackup(t, whole[:n])
 	}
-	refusedBackup(t, append(whole[:len(whole):len(whole)], 0))
+	refusedBackup(t, append(slices.Clip(whole), 0))
 }
 
 func TestAFlippedBitInABackupIsFoundWhereverItIs(t *testing.T) {
@@ -249,7 +250,7 @@ func FuzzRestore(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			content = append(content[:len(content):len(content)], tail...)
+			content = append(slices.Clip(content), tail...)
 		}
 		base := t.TempDir()
 		file := filepath.Join(base, "b")

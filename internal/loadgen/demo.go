@@ -7,7 +7,7 @@ import (
 )
 
 //go:embed demo/ego-facebook.txt.gz
-var demoGraph []byte //nolint:gochecknoglobals // embedding needs a variable
+var demoGraph []byte
 
 // DemoKeys begins the idempotency keys of the demonstration, so that loading it
 // again after an interruption goes on where it ended.

@@ -6,10 +6,10 @@ import (
 )
 
 //go:embed names/given.txt
-var givenNames string //nolint:gochecknoglobals // embedding needs a variable
+var givenNames string
 
 //go:embed names/family.txt
-var familyNames string //nolint:gochecknoglobals // embedding needs a variable
+var familyNames string
 
 // Names makes up names, the same for the same person and seed.
 type Names struct {

@@ -31,11 +31,11 @@ func NewLogger(w io.Writer, o LogOptions) *slog.Logger {
 	if o.Format == JSON || o.Format != Text && !onTerminal {
 		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: o.Level}))
 	}
-	return slog.New(tint.NewHandler(w, &tint.Options{Level: o.Level, NoColor: !onTerminal, TimeFormat: "15:04:05.000"}))
+	return slog.New(tint.NewTextHandler(w, &tint.Options{Level: o.Level, NoColor: !onTerminal, TimeFormat: "15:04:05.000"}))
 }
 
 // IsTerminal says whether a person is looking at what is written to w.
 func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return ok && os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(f.Fd())) //nolint:gosec // a descriptor is small
+	return ok && os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(f.Fd()))
 }

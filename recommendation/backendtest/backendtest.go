@@ -207,7 +207,7 @@ func interleave(t *testing.T, open func(t *testing.T) recommendation.Backend) {
 		rounds = 20_000
 	}
 	for seed := range uint64(rounds) {
-		rnd := rand.New(rand.NewPCG(seed, 7)) //nolint:gosec // repeatable on purpose
+		rnd := rand.New(rand.NewPCG(seed, 7))
 		h := drawHistory(rnd)
 		w := &world{backend: open(t)}
 		w.mix(t, rnd, h)
@@ -292,11 +292,12 @@ func (m *model) shared(a, b int64) (ids []int64) {
 }
 
 func (m *model) mutual(a, b int64) string {
-	text := fmt.Sprintf("mutual %d %d:", a, b)
+	var text strings.Builder
+	fmt.Fprintf(&text, "mutual %d %d:", a, b)
 	for _, id := range m.shared(a, b) {
-		text += fmt.Sprintf(" %d%s", id, m.names[id])
+		fmt.Fprintf(&text, " %d%s", id, m.names[id])
 	}
-	return text
+	return text.String()
 }
 
 func (m *model) recommend(id int64) string {

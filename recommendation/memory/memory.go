@@ -2,6 +2,16 @@
 //
 // It guarantees the contract of [recommendation.Backend]; after a restart it is
 // empty and has to be fed from the logs again.
+//
+// # Two structures
+//
+//	graph    who is connected to whom: numbers only, no names
+//	people   who they are: by id, with the erased kept as such
+//
+// A question is answered in two steps. The graph ranks ids, without a lock that a
+// writer would have to wait for; then the people behind the ids are looked up one by
+// one, while the answer is being written. In between somebody may be erased, and is
+// left out; that is why a list is filled up from what comes after the limit.
 package memory
 
 import (

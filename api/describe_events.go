@@ -1,0 +1,25 @@
+package api
+
+import (
+	"net/http"
+
+	"ensemble/wire"
+)
+
+// describeEvents says what the route of a log's feed does.
+func describeEvents() map[string]operation {
+	return map[string]operation{
+		"listEvents": fresh(operation{
+			tag: tagEvents, shared: true, summary: "What happened, and what happens from now on",
+			text: "A page of events, one to a line; `Link` leads to the next one, also when none of a page's events was asked for. " +
+				"With `Accept: text/event-stream` a stream that goes on with each new event, with a comment every 15 seconds; " +
+				"after a cut it goes on exactly at `Last-Event-ID`. Names are null once their person is erased.",
+			params: []string{"after", "types", "events", "Last-Event-ID"},
+			answers: []answer{{
+				status: http.StatusOK, text: "Events, ascending by position. Of a page, `Event-Position` is the last one looked at.", body: wire.Event{},
+				media: []string{ndjsonType, eventsType}, headers: []string{"Link", "Event-Position", "X-Accel-Buffering"},
+			}},
+			problems: []wire.Slug{wire.InvalidParameter, wire.NotAcceptable, wire.PositionAhead},
+		}),
+	}
+}
