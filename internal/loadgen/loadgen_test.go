@@ -315,8 +315,9 @@ func TestARunEndsWithItsContext(t *testing.T) {
 func TestTheReportIsATable(t *testing.T) {
 	r := Report{Phases: []Phase{
 		{
-			Name: "users", Done: 4039, Took: 1200 * time.Millisecond, P50: 800 * time.Microsecond, P90: 2 * time.Millisecond,
-			P99: 3456 * time.Microsecond, P999: 5 * time.Millisecond, Max: 1234 * time.Millisecond,
+			Name: "users", Done: 4039, Took: 1200 * time.Millisecond, Latencies: Latencies{
+				800 * time.Microsecond, 2 * time.Millisecond, 3456 * time.Microsecond, 5 * time.Millisecond, 1234 * time.Millisecond,
+			},
 		},
 		{Name: "reads", Done: 1, Took: time.Second, Retries: 2, Errors: map[string]int{"503 busy": 2, "no answer": 1}},
 	}}

@@ -51,7 +51,7 @@ type worker struct {
 // one does one piece of a phase, however often it takes.
 func (w *worker) one(ctx context.Context, p phase, i int) error {
 	start := time.Now()
-	err := persist(ctx, func(ctx context.Context) error {
+	err := client.Persist(ctx, func(ctx context.Context) error {
 		start = time.Now()
 		return p.do(ctx, i)
 	}, func(err error) {

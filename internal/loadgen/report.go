@@ -16,12 +16,24 @@ type Report struct{ Phases []Phase }
 // Phase is how one part of a run went. Latencies are those of requests that
 // succeeded, from sending to the last byte.
 type Phase struct {
-	Name                     string
-	Done                     int
-	Took                     time.Duration
-	P50, P90, P99, P999, Max time.Duration
-	Retries                  int
-	Errors                   map[string]int // answers that were no success, by status and kind
+	Latencies
+
+	Name    string
+	Done    int
+	Took    time.Duration
+	Retries int
+	Errors  map[string]int // answers that were no success, by status and kind
+}
+
+// Void returns why the measures mean nothing; none if they do. What was retried
+// and then succeeded had a latency of its own that no mark shows.
+func (r Report) Void() (reasons []string) {
+	for _, p := range r.Phases {
+		for _, reason := range slices.Sorted(maps.Keys(p.Errors)) {
+			reasons = append(reasons, fmt.Sprintf("%s: %d × %s", p.Name, p.Errors[reason], reason))
+		}
+	}
+	return reasons
 }
 
 // summarize puts together what the workers of a phase have measured.
@@ -37,10 +49,7 @@ func summarize(name string, took time.Duration, workers []worker) Phase {
 			p.Errors[reason] += n
 		}
 	}
-	at := func(percent float64) time.Duration {
-		return time.Duration(all.ValueAtQuantile(percent)) * time.Microsecond
-	}
-	p.P50, p.P90, p.P99, p.P999, p.Max = at(50), at(90), at(99), at(99.9), at(100)
+	p.Latencies = latencies(all)
 	return p
 }
 
@@ -52,8 +61,8 @@ func (r Report) Write(out io.Writer) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	lines := []string{"\tdone\ttook\tper second\tp50\tp90\tp99\tp99.9\tmax\t"}
 	for _, p := range r.Phases {
-		lines = append(lines, fmt.Sprintf("%s\t%d\t%s\t%.0f\t%s\t%s\t%s\t%s\t%s\t", p.Name, p.Done,
-			p.Took.Round(time.Millisecond), p.PerSecond(), short(p.P50), short(p.P90), short(p.P99), short(p.P999), short(p.Max)))
+		lines = append(lines, fmt.Sprintf("%s\t%d\t%s\t%.0f\t%s", p.Name, p.Done,
+			p.Took.Round(time.Millisecond), p.PerSecond(), p.columns()))
 	}
 	if _, err := fmt.Fprintln(t, strings.Join(lines, "\n")); err != nil {
 		return fmt.Errorf("write the report: %w", err)

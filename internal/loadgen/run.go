@@ -2,11 +2,9 @@ package loadgen
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
-	"time"
 
 	"ensemble/client"
 )
@@ -109,51 +107,3 @@ func (r *run) read(ctx context.Context, i int) error {
 
 // key returns the idempotency key of a command, the same in every attempt.
 func (r *run) key(kind string, i int) string { return r.Keys + kind + "-" + strconv.Itoa(i) }
-
-const (
-	attempts   = 12
-	firstPause = 50 * time.Millisecond
-	lastPause  = 5 * time.Second
-)
-
-// persist repeats a command until it is answered for good. retried is told why it
-// was not.
-func persist(ctx context.Context, do func(context.Context) error, retried func(error)) error {
-	pause := firstPause
-	for attempt := 1; ; attempt++ {
-		err := do(ctx)
-		if err == nil || attempt == attempts || !temporary(err) {
-			return err
-		}
-		retried(err)
-		select {
-		case <-time.After(max(pause, retryAfter(err))):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		pause = min(2*pause, lastPause)
-	}
-}
-
-// temporary says whether the same command may succeed later: the system was busy,
-// starting or stopping, or the connection was lost.
-func temporary(err error) bool {
-	if problem, ok := errors.AsType[*client.ProblemError](err); ok {
-		switch problem.Problem.Status {
-		case 429, 502, 503, 504:
-			return true
-		case 409:
-			return problem.RetryAfter > 0 // the first request with the key is still running
-		}
-		return false
-	}
-	return !errors.Is(err, context.Canceled)
-}
-
-// retryAfter returns how long the answer asks to wait.
-func retryAfter(err error) time.Duration {
-	if problem, ok := errors.AsType[*client.ProblemError](err); ok {
-		return min(problem.RetryAfter, lastPause)
-	}
-	return 0
-}
