@@ -70,7 +70,8 @@ func nextOf(headers []string) string {
 			var target, params string
 			target, rest, _ = strings.Cut(link, ">")
 			params, _, _ = strings.Cut(rest, ",")
-			if strings.Contains(params, `rel="next"`) && strings.HasPrefix(target, "/") && !strings.HasPrefix(target, "//") {
+			params = strings.ReplaceAll(params, `"`, "") // quotes are optional, RFC 8288
+			if strings.Contains(params, "rel=next") && strings.HasPrefix(target, "/") && !strings.HasPrefix(target, "//") {
 				return target
 			}
 		}
