@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"ensemble/eventstore"
-	"ensemble/eventstore/sqlite"
+	"ensemble/internal/bench"
 	"ensemble/internal/chaos"
 )
 
@@ -53,50 +53,18 @@ func residentBytes(pid int) int64 {
 func BenchmarkReopen(b *testing.B) {
 	const streams = 1_000_000
 	path := filepath.Join(b.TempDir(), "user.db")
-	fillLog(b, path, streams)
-	heads := strings.TrimSuffix(path, ".db") + ".heads"
+	if err := bench.FillStreams(b.Context(), path, streams); err != nil {
+		b.Fatal(err)
+	}
 	for _, clean := range []bool{true, false} {
 		name := map[bool]string{true: "closed", false: "heads-lost"}[clean]
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if !clean {
-					if err := os.Remove(heads); err != nil && !errors.Is(err, os.ErrNotExist) {
-						b.Fatal(err)
-					}
-				}
-				log, err := sqlite.Open(b.Context(), path, sqlite.Options{})
-				if err != nil {
+				if _, err := bench.Reopen(b.Context(), path, !clean); err != nil {
 					b.Fatal(err)
 				}
-				b.StopTimer()
-				if err := log.Close(); err != nil {
-					b.Fatal(err)
-				}
-				b.StartTimer()
 			}
 		})
-	}
-}
-
-func fillLog(b *testing.B, path string, streams int) {
-	b.Helper()
-	log, err := sqlite.Open(b.Context(), path, sqlite.Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	batch := make([]eventstore.Write, 1000)
-	for i := range batch {
-		batch[i] = eventstore.Write{Stream: eventstore.Stream{Category: "user"}, Events: []eventstore.NewEvent{
-			{Type: "UserCreated", Number: eventstore.NextNumber, Data: []byte(`{"key":1,"sealed":""}`)},
-		}}
-	}
-	for range streams / len(batch) {
-		if _, err := log.Commit(b.Context(), batch); err != nil {
-			b.Fatal(err)
-		}
-	}
-	if err := log.Close(); err != nil {
-		b.Fatal(err)
 	}
 }
 

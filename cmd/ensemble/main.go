@@ -68,6 +68,7 @@ type cli struct {
 	Load        loadCmd        `cmd:"" help:"Send people, friendships and questions to a running system, and report."`
 	Import      importCmd      `cmd:"" help:"Take people and friendships from files into a running system."`
 	Export      exportCmd      `cmd:"" help:"Write the people and friendships of a running system to files."`
+	Bench       benchCmd       `cmd:"" help:"Measure this build on this machine, each row with its baseline."`
 	Rebuild     rebuildCmd     `cmd:"" help:"Make the read models anew from the logs, stopped or running."`
 	Events      eventsCmd      `cmd:"" help:"Look at the logs."`
 	Keys        keysCmd        `cmd:"" help:"Back up and restore the keys that open the names in the logs."`

@@ -1,116 +1,37 @@
-package sqlite
+package sqlite_test
 
 import (
-	"context"
 	"fmt"
-	"math/rand/v2"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"ensemble/eventstore"
+	"ensemble/eventstore/sqlite"
+	"ensemble/internal/bench"
 )
 
-// openBench returns a store over a fresh log.
-func openBench(b *testing.B, views ...eventstore.View) *eventstore.Store {
+// fill fills a new log with as many commands as the benchmark asks for.
+func fill(b *testing.B, f bench.Fill) string {
 	b.Helper()
-	log, err := Open(context.Background(), filepath.Join(b.TempDir(), "bench.db"), Options{Views: views})
+	path := filepath.Join(b.TempDir(), "bench.db")
+	f.N = b.N
+	filled, err := f.Into(b.Context(), path)
 	if err != nil {
 		b.Fatal(err)
 	}
-	store, err := eventstore.Open(context.Background(), log, eventstore.Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			b.Error(err)
-		}
-	})
-	return store
-}
-
-// command makes the n-th write of the workload: 10 % user creations, 90 %
-// random friendships, each with an idempotency key.
-func command(n int64, rnd *rand.Rand, key bool) eventstore.Write {
-	var w eventstore.Write
-	if n%10 == 0 {
-		w = eventstore.Write{
-			Stream: eventstore.Stream{Category: "user"},
-			Events: []eventstore.NewEvent{{
-				Type: "UserCreated", Number: eventstore.NextNumber,
-				Data: []byte(`{"key":` + strconv.FormatInt(n, 10) + `,"sealed":"c2VhbGVkIHNlYWxlZCBzZWFsZWQgc2VhbGVkIHNlYWxlZCBzZWFsZWQ="}`),
-			}},
-		}
-	} else {
-		by, to := rnd.Int64N(1e9), rnd.Int64N(1e9)
-		w = eventstore.Write{
-			Stream:   eventstore.Stream{Category: "friend", ID: fmt.Sprintf("%d:%d", min(by, to), max(by, to))},
-			Expected: eventstore.NoStream,
-			Events: []eventstore.NewEvent{{
-				Type: "FriendAdded", Number: eventstore.NextNumber, Data: fmt.Appendf(nil, `{"by":%d,"to":%d}`, by, to),
-			}},
-		}
-	}
-	if key {
-		w.Key = &eventstore.Key{}
-		for i := range w.Key.Hash {
-			w.Key.Hash[i] = byte(rnd.Uint32())
-		}
-	}
-	return w
-}
-
-// appendAll appends b.N writes from that many clients.
-func appendAll(b *testing.B, clients int, appendOne func(*rand.Rand, int64) error) {
-	b.Helper()
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	b.ResetTimer()
-	for c := range clients {
-		wg.Go(func() {
-			rnd := rand.New(rand.NewPCG(1, uint64(c)))
-			for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
-				if err := appendOne(rnd, n); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commands/s")
+	b.ReportMetric(float64(b.N)/filled.Took.Seconds(), "commands/s")
+	return path
 }
 
 func BenchmarkAppend(b *testing.B) {
-	ctx := context.Background()
 	for _, clients := range []int{1, 256} {
-		b.Run(fmt.Sprintf("group/clients=%d", clients), func(b *testing.B) {
-			store := openBench(b)
-			appendAll(b, clients, func(rnd *rand.Rand, n int64) error {
-				_, err := store.Append(ctx, command(n, rnd, true))
-				return err
+		for name, alone := range map[string]bool{"group": false, "commit-per-command": true} {
+			b.Run(fmt.Sprintf("%s/clients=%d", name, clients), func(b *testing.B) {
+				fill(b, bench.Fill{Clients: clients, Alone: alone, Command: bench.Raw})
 			})
-		})
-		b.Run(fmt.Sprintf("commit-per-command/clients=%d", clients), func(b *testing.B) {
-			log, err := Open(ctx, filepath.Join(b.TempDir(), "bench.db"), Options{})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer log.Close()
-			var mu sync.Mutex
-			appendAll(b, clients, func(rnd *rand.Rand, n int64) error {
-				w := command(n, rnd, true)
-				mu.Lock()
-				defer mu.Unlock()
-				_, err := log.Commit(ctx, []eventstore.Write{w})
-				return err
-			})
-		})
+		}
 	}
 }
 
@@ -118,26 +39,9 @@ func BenchmarkAppend(b *testing.B) {
 // committer and straight at the driver in the same run, by turns, so that both meet the
 // same disk.
 func BenchmarkOneClient(b *testing.B) {
-	ctx := context.Background()
-	store := openBench(b)
-	log, err := Open(ctx, filepath.Join(b.TempDir(), "baseline.db"), Options{})
+	ours, theirs, err := bench.ByTurns(b.Context(), b.TempDir(), b.N)
 	if err != nil {
 		b.Fatal(err)
-	}
-	defer log.Close()
-	ours, theirs := make([]time.Duration, 0, b.N), make([]time.Duration, 0, b.N)
-	rnd := rand.New(rand.NewPCG(1, 1))
-	for n := range int64(b.N) {
-		w := command(n, rnd, true)
-		start := time.Now()
-		if _, err := store.Append(ctx, w); err != nil {
-			b.Fatal(err)
-		}
-		between := time.Now()
-		if _, err := log.Commit(ctx, []eventstore.Write{w}); err != nil {
-			b.Fatal(err)
-		}
-		ours, theirs = append(ours, between.Sub(start)), append(theirs, time.Since(between))
 	}
 	for name, took := range map[string][]time.Duration{"": ours, "baseline-": theirs} {
 		slices.Sort(took)
@@ -148,23 +52,47 @@ func BenchmarkOneClient(b *testing.B) {
 }
 
 func BenchmarkReplay(b *testing.B) {
-	ctx := context.Background()
-	store := openBench(b)
-	b.StopTimer()
-	appendAll(b, 256, func(rnd *rand.Rand, n int64) error {
-		_, err := store.Append(ctx, command(n, rnd, true))
-		return err
-	})
+	path := fill(b, bench.Fill{Clients: 256, Command: bench.Raw})
+	log, err := sqlite.Open(b.Context(), path, sqlite.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	store, err := eventstore.Open(b.Context(), log, eventstore.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
 	b.ResetTimer()
-	b.StartTimer()
-	n := 0
-	for _, err := range store.Subscribe(ctx, 0) {
-		if err != nil {
-			b.Fatal(err)
-		}
-		if n++; n == b.N {
-			break
+	took, err := bench.Replay(b.Context(), store, b.N)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(b.N)/took.Seconds(), "events/s")
+	if err := store.Close(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkSelect finds one row of a view by its key: what every command asks about
+// the people in it.
+func BenchmarkSelect(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "bench.db")
+	views := []eventstore.View{bench.NewViews(true)}
+	if _, err := (bench.Fill{Views: views, Clients: 64, N: 10_000, Command: bench.Domain}).Into(b.Context(), path); err != nil {
+		b.Fatal(err)
+	}
+	log, err := sqlite.Open(b.Context(), path, sqlite.Options{Views: views})
+	if err != nil {
+		b.Fatal(err)
+	}
+	i := int64(0)
+	for b.Loop() {
+		i = i%1000 + 1
+		rows, err := log.Select(b.Context(), eventstore.Select{Table: "users", Column: "id", Equals: i, Limit: 1})
+		if err != nil || len(rows) != 1 {
+			b.Fatal(rows, err)
 		}
 	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	if err := log.Close(); err != nil {
+		b.Fatal(err)
+	}
 }

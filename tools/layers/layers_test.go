@@ -41,6 +41,8 @@ func violations() map[string]violation {
 		"edge":                    {"edge", "ensemble/api"},
 		"console":                 {"console", "ensemble/api"},
 		"loadgen-chaos":           {"internal/loadgen", "ensemble/api"},
+		"transfer":                {"internal/transfer", "ensemble/friend"},
+		"bench":                   {"internal/bench", "ensemble/api"},
 		"user knows no HTTP":      {"user", "net/http"},
 		"user knows no SQL":       {"user", "database/sql"},
 		"friend knows no HTTP":    {"friend", "net/http"},

@@ -1,0 +1,223 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	"ensemble/api/apitest"
+	"ensemble/graph"
+	"ensemble/internal/loadgen"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// small is a size at which nothing is measured, but everything runs.
+func small() Size {
+	return Size{Events: 300, Alone: 20, Streams: 1000, People: 1000, Queries: 20, Requests: 100, Connections: 8}
+}
+
+// whats returns what rows are about, and fails for one that shows nothing.
+func whats(t *testing.T, rows []Row) (names []string) {
+	t.Helper()
+	for _, r := range rows {
+		if r.Void != "" || r.Measured == "" || strings.Contains(r.Measured, "NaN") || r.Ratio < 0 {
+			t.Errorf("%+v", r)
+		}
+		if (r.Ratio > 0) != (r.Baseline != "" && !strings.HasPrefix(r.Baseline, "Postgres")) {
+			t.Errorf("a ratio needs a baseline, and a baseline a ratio: %+v", r)
+		}
+		names = append(names, r.What)
+	}
+	return names
+}
+
+func TestEveryRowOfTheLogIsMeasured(t *testing.T) {
+	dir := t.TempDir()
+	rows, err := Log(t.Context(), dir, small())
+	if names := whats(t, rows); err != nil || len(names) != 9 || len(slices.Compact(slices.Sorted(slices.Values(names)))) != 9 {
+		t.Errorf("%q, %v", names, err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestEveryRowOfTheGraphIsMeasuredAndRight(t *testing.T) {
+	rows, err := Graph(t.Context(), small())
+	if names := whats(t, rows); err != nil || len(names) != 6 {
+		t.Errorf("%q, %v", names, err)
+	}
+}
+
+// gateway starts a system without people.
+func gateway(t *testing.T) http.Handler { return apitest.Start(t, apitest.Options{}).Gateway }
+
+func TestEveryRowOfHTTPIsMeasured(t *testing.T) {
+	dir := t.TempDir()
+	rows, err := HTTP(t.Context(), Served{Gateway: gateway(t), Network: loadgen.Random(100, 500, 1), Profile: dir}, small())
+	if names := whats(t, rows); err != nil || len(names) != 4 {
+		t.Errorf("%q, %v", names, err)
+	}
+	profiles, err := os.ReadDir(dir)
+	if err != nil || len(profiles) != 2 || profiles[0].Name() != "addFriend.pprof" || profiles[1].Name() != "recommendFriends.pprof" {
+		t.Errorf("%v, %v", profiles, err)
+	}
+}
+
+// TestARowWithASingleFailureIsVoid: one recommendation of many is refused.
+func TestARowWithASingleFailureIsVoid(t *testing.T) {
+	next := gateway(t)
+	var once sync.Once
+	rows, err := HTTP(t.Context(), Served{Network: loadgen.Random(100, 500, 1), Gateway: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		failed := false
+		if strings.HasSuffix(r.URL.Path, "recommendFriends") {
+			once.Do(func() { failed = true })
+		}
+		if failed {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})}, small())
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := Report{Tables: []Table{{Name: "HTTP", Rows: rows}}}
+	void := report.Void()
+	if len(void) != 2 || !strings.Contains(void[0], "was answered 503") || !strings.Contains(void[1], "no peak") {
+		t.Errorf("%q", void)
+	}
+	var b strings.Builder
+	if err := report.Markdown(&b); err != nil || strings.Count(b.String(), "| void: ") != 2 {
+		t.Errorf("%s%v", b.String(), err)
+	}
+}
+
+func TestThePlainGraphAnswersAsTheGraphDoes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		people := rapid.IntRange(2, 30).Draw(t, "people")
+		id := rapid.Int64Range(1, int64(people))
+		pairs := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) [2]int64 {
+			a, b := id.Draw(t, "a"), id.Draw(t, "b")
+			if a == b {
+				b = a%int64(people) + 1
+			}
+			return [2]int64{a, b}
+		}), 0, 100).Draw(t, "pairs")
+		g, p := graph.New(), NewPlainGraph(people, pairs)
+		if _, err := g.Apply(Changes(people, pairs)); err != nil {
+			t.Fatal(err)
+		}
+		for who := range int64(people) {
+			for _, limit := range []int{0, 1, 3} {
+				want, _ := g.Recommend(nil, who+1, limit)
+				if got := p.Recommend(who+1, limit); !slices.Equal(got, want) {
+					t.Fatalf("%d, limit %d: %v, want %v", who+1, limit, got, want)
+				}
+			}
+			want, _ := g.Mutual(nil, 1, who+1)
+			if got := p.Mutual(1, who+1); who > 0 && !slices.Equal(got, want) {
+				t.Fatalf("1 and %d share %v, want %v", who+1, got, want)
+			}
+		}
+	})
+}
+
+func TestTheGeneratedNetworkIsLikeARealOne(t *testing.T) {
+	const people = 20_000
+	pairs := Generated(people)
+	if !slices.Equal(pairs, Generated(people)) {
+		t.Error("not the same twice")
+	}
+	degrees := make([]int, people+1)
+	for _, p := range pairs {
+		degrees[p[0]]++
+		degrees[p[1]]++
+	}
+	mean := float64(2*len(pairs)) / people
+	if most := slices.Max(degrees); mean < 80 || mean > 120 || most < 500 || most > 5000 {
+		t.Errorf("degrees of %.0f on average and %d at most", mean, most)
+	}
+}
+
+func TestWorkIsDoneOnceAndEndsWithItsFirstFailure(t *testing.T) {
+	var mu sync.Mutex
+	seen := map[int64]int{}
+	if _, err := Concurrently(t.Context(), 8, 1000, func(_ *rand.Rand, i int64) error {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[i]++
+		return nil
+	}); err != nil || len(seen) != 1000 || seen[1] != 1 || seen[1000] != 1 {
+		t.Errorf("%d pieces, %v", len(seen), err)
+	}
+	broken := errors.New("broken")
+	done := 0
+	_, err := Concurrently(t.Context(), 1, 1000, func(_ *rand.Rand, i int64) error {
+		if done++; i == 10 {
+			return broken
+		}
+		return nil
+	})
+	if !errors.Is(err, broken) || done != 10 {
+		t.Errorf("%d pieces, %v", done, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Concurrently(ctx, 4, 1000, func(*rand.Rand, int64) error { return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestTheReportIsATable(t *testing.T) {
+	r := Report{
+		Machine: "linux/amd64", Version: "1a2b", Command: "ensemble bench log", Date: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		Tables: []Table{{Name: "The log", Note: "Little of it.", Rows: []Row{
+			{What: "appending", Target: "≥ 30x", Measured: "300/s", Baseline: "9/s alone", Ratio: 33.33},
+			{What: "reading", Measured: "5/s", Baseline: "4/s", Ratio: 1.25},
+			{What: "asking", Measured: "1/s", Void: "answered 503"},
+		}}},
+	}
+	var b strings.Builder
+	if err := r.Markdown(&b); err != nil {
+		t.Fatal(err)
+	}
+	want := "linux/amd64, version 1a2b, `ensemble bench log`, 2026-01-02 03:04 UTC.\n" + `
+## The log
+
+Little of it.
+
+| what | target | measured | baseline | ratio |
+|---|---|---|---|---|
+| appending | ≥ 30x | 300/s | 9/s alone | 33x |
+| reading |  | 5/s | 4/s | 1.2x |
+| asking |  | void: answered 503 |  |  |
+`
+	if diff := cmp.Diff(want, b.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestQuantiles(t *testing.T) {
+	times := []time.Duration{4, 1, 3, 2}
+	for q, want := range map[float64]time.Duration{0: 1, 0.5: 3, 0.99: 4, 1: 4} {
+		if got := quantile(slices.Clone(times), q); got != want {
+			t.Errorf("%g: %d, want %d", q, got, want)
+		}
+	}
+	if got := quantile(nil, 0.5); got != 0 {
+		t.Errorf("of nothing: %v", got)
+	}
+}
