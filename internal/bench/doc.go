@@ -28,7 +28,7 @@
 // nothing is the bound below which no exact answer can be.
 //
 // Of HTTP: the same gateway with one command at a time, so that each has a commit of
-// its own. There is none on Postgres yet, and the table says so.
+// its own. One on Postgres, which has to be there, is in the benchmarks of cmd/ensemble.
 //
 // It lies above everything that it measures; only tests and cmd/ensemble import it.
 package bench
