@@ -114,22 +114,29 @@ func TestLatenciesAreThoseOfAQueue(t *testing.T) {
 	})
 }
 
-// TestWhoWaitsBehindTheLineIsHeldToo: two places are free at the same moment; the
-// second one goes to a request that was due long ago.
+// TestWhoWaitsBehindTheLineIsHeldToo: the line stood still until 4 s after the start;
+// who was due before that was held, although two places are free by now.
 func TestWhoWaitsBehindTheLineIsHeldToo(t *testing.T) {
-	second := time.Second
-	b := &busy{takes: []time.Duration{second, second}}
-	synctest.Test(t, func(t *testing.T) {
-		o := openOptions(nil)
-		o.Client = client.New("http://busy", &http.Client{Transport: b})
-		o.Rate, o.Duration, o.InFlight, o.Patience = 10, 2*second, 2, second
-		report, err := RunOpen(t.Context(), o)
-		// Due at 0 and 0.1 s are the two that take long; the first is answered at
-		// 1 s, when those due from 0.2 to 1 s have been waiting or just come.
-		if err != nil || report.Held < 8 || report.Held > 9 || report.All.FromDue.Max.Round(second/100) != second {
-			t.Errorf("%d held, max %v, %v", report.Held, report.All.FromDue.Max, err)
+	r := openRun{OpenOptions: openOptions(nil), places: make(chan struct{}, 3), begin: time.Now().Add(-5 * time.Second), freed: 4 * time.Second}
+	for due, held := range []int64{1, 1, 1} { // at 3, 4 and 4 s
+		if !r.place(t.Context(), time.Duration(min(3+due, 4))*time.Second) || r.held.Load() > held {
+			t.Errorf("request %d: %d held, want %d", due, r.held.Load(), held)
 		}
-	})
+		r.freed = 4 * time.Second
+	}
+	if r.held.Load() != 1 {
+		t.Errorf("%d held, want the first one", r.held.Load())
+	}
+}
+
+// TestAPlaceThatComesTooLateIsNone: however many are free.
+func TestAPlaceThatComesTooLateIsNone(t *testing.T) {
+	for range 50 {
+		r := openRun{OpenOptions: openOptions(nil), places: make(chan struct{}, 3), begin: time.Now().Add(-time.Hour), freed: time.Hour}
+		if r.place(t.Context(), time.Second) {
+			t.Fatal("sent an hour after the end")
+		}
+	}
 }
 
 func TestPatienceEndsAfterTheLastRequestWasDue(t *testing.T) {
