@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -32,6 +33,7 @@ func TestTheBaselineOfHTTPAnswersOneCommandAtATime(t *testing.T) {
 		defer now.Add(-1)
 		if h.oneByOne.Load() {
 			alone.Store(max(alone.Load(), n))
+			time.Sleep(time.Millisecond) // long enough to be met, if anybody could come
 			return
 		}
 		if n == 2 && together.Swap(2) != 2 {
