@@ -1,12 +1,17 @@
 package sqlite
 
 import (
+	"errors"
 	"fmt"
 
 	"zombiezen.com/go/sqlite"
 
 	"ensemble/eventstore"
 )
+
+// ErrNoHeads means that the log was opened read-only. Where streams end and which keys
+// were used is in the memory of the process that writes the log, and in no other.
+var ErrNoHeads = errors.New("a log that was opened read-only does not know its streams and keys; use FindStream")
 
 // LockedError means that another process writes the log.
 type LockedError struct{ Path string }

@@ -55,10 +55,13 @@ func (l *Log) decodeChecked(s *sqlite.Stmt, r *record, check *encoder) error {
 }
 
 // ReadStream implements [eventstore.Driver]. It follows the stream backwards
-// from its head.
+// from its head. A log opened read-only answers [ErrNoHeads].
 func (l *Log) ReadStream(
 	ctx context.Context, stream eventstore.Stream, after eventstore.Version, limit int,
 ) (events []eventstore.Event, err error) {
+	if l.opts.ReadOnly {
+		return nil, ErrNoHeads
+	}
 	name := stream.String()
 	err = l.readers.read(ctx, func(conn *sqlite.Conn) error {
 		end, err := l.streamEnd(conn, name)
@@ -128,8 +131,12 @@ func (l *Log) streamEnd(conn *sqlite.Conn, stream string) (tail, error) {
 	return t, nil
 }
 
-// Outcome implements [eventstore.Driver].
+// Outcome implements [eventstore.Driver]. A log opened read-only answers
+// [ErrNoHeads].
 func (l *Log) Outcome(ctx context.Context, key [16]byte) (o eventstore.Outcome, found bool, err error) {
+	if l.opts.ReadOnly {
+		return o, false, ErrNoHeads
+	}
 	l.mu.RLock()
 	r, ok := l.index.keys.find(l.index.seed, key)
 	l.mu.RUnlock()

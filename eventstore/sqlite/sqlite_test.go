@@ -183,6 +183,28 @@ func TestAReaderMayLookWhileAnotherProcessWrites(t *testing.T) {
 	}
 }
 
+// TestALogOpenedToReadDoesNotSayThatThereIsNothing: it does not know where streams end
+// and which keys were used, and "none" would be taken for an answer.
+func TestALogOpenedToReadDoesNotSayThatThereIsNothing(t *testing.T) {
+	w := newWorld(t, Options{})
+	w.commit(3)
+	used := w.keyed("keyed", 7, 1)
+	reader, err := Open(t.Context(), w.path, Options{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if events, err := reader.ReadStream(t.Context(), stream(2), 0, 10); !errors.Is(err, ErrNoHeads) {
+		t.Errorf("a stream is %v, %v", events, err)
+	}
+	if o, found, err := reader.Outcome(t.Context(), [16]byte{7}); !errors.Is(err, ErrNoHeads) {
+		t.Errorf("a key is %+v, %v, %v", o, found, err)
+	}
+	if events, err := reader.FindStream(t.Context(), used.Stream, noProgress); err != nil || len(events) != 1 {
+		t.Errorf("what it says to use finds %v, %v", events, err)
+	}
+}
+
 func TestFilesThatAreNotOurLogAreRefused(t *testing.T) {
 	for _, c := range []struct{ name, script string }{
 		{"from a newer version", "PRAGMA user_version = 99"},
