@@ -20,7 +20,7 @@ type VerifiedViews struct {
 }
 
 // VerifyViews computes every view from the log and compares all rows with those in
-// the tables. It may run while another process writes: each page of rows is read
+// the tables, and with what each index leads to. It may run while another process writes: each page of rows is read
 // together with the position it is of, and compared with what the log says there.
 // It takes about 40 bytes of memory a row. progress is told how far it is.
 //
@@ -42,12 +42,9 @@ func (l *Log) VerifyViews(ctx context.Context, progress Progress) (v VerifiedVie
 	}
 	for name, t := range l.views.tables {
 		report := func() { progress("comparing "+name, int64(c.compared), int64(c.expected())) }
-		if err := c.compare(ctx, name, t, report); err != nil {
+		if err := c.table(ctx, name, t, report); err != nil {
 			return v, err
 		}
-	}
-	if err := c.missing(ctx); err != nil {
-		return v, err
 	}
 	v.Rows, v.Until = c.compared, c.position
 	return v, c.verdict()
@@ -79,6 +76,9 @@ const rowFound rowSum = 1
 // enoughWrong is how many rows may differ before it makes no sense to count on.
 const enoughWrong = 1000
 
+// rebuildHint is the way out when a view is not what the log says.
+const rebuildHint = "The events are not affected: stop the system and run 'ensemble rebuild'"
+
 // viewCheck holds what the log says about the rows, up to a position, and compares
 // tables with it.
 //
@@ -87,6 +87,7 @@ const enoughWrong = 1000
 //	                              fold the log on to that head
 //	                              compare
 //	                          ─► look for each row that no page held
+//	                          ─► the same through each index
 //
 // Only a hash of each row is kept. The hash is seeded anew each time, so that no row
 // can be made to look like another.
@@ -95,7 +96,8 @@ type viewCheck struct {
 	seed     maphash.Seed
 	position eventstore.Position
 	rows     map[string]map[int64]rowSum // by table and primary key
-	compared int                         // rows that are as they should be
+	index    string                      // the column whose index is looked through; "": the table itself
+	compared int                         // rows of tables that are as they should be
 	wrong    int
 	first    string // which row is wrong, and how
 }
@@ -161,14 +163,26 @@ func (c *viewCheck) sum(values []eventstore.Value) rowSum {
 
 // foundRow is a row of a table as it was found.
 type foundRow struct {
-	key int64
-	sum rowSum
+	key    int64
+	sum    rowSum
+	values []eventstore.Value
+}
+
+// table holds a table and its indexes against the log.
+func (c *viewCheck) table(ctx context.Context, name string, t *table, report func()) error {
+	if err := c.compare(ctx, name, t, report); err != nil {
+		return err
+	}
+	if err := c.missing(ctx, name, t); err != nil || c.wrong > 0 {
+		return err // the indexes of wrong rows would be wrong too
+	}
+	return c.compareIndexes(ctx, name, t, report)
 }
 
 // compare holds all rows of a table against the log.
 func (c *viewCheck) compare(ctx context.Context, name string, t *table, report func()) error {
 	for after, n := int64(0), eventstore.MaxPage; n == eventstore.MaxPage; report() {
-		page, err := c.read(ctx, t, t.selec[""], after, eventstore.MaxPage)
+		page, err := c.read(ctx, t, fixed(t.selec[""]), after, eventstore.MaxPage)
 		if err != nil {
 			return err
 		}
@@ -181,8 +195,11 @@ func (c *viewCheck) compare(ctx context.Context, name string, t *table, report f
 	return nil
 }
 
-// read reads rows, and takes in the log up to the moment they are of.
-func (c *viewCheck) read(ctx context.Context, t *table, sql string, args ...int64) (page []foundRow, err error) {
+// read reads rows, and takes in the log up to the moment they are of. The statement
+// is asked for at that moment.
+func (c *viewCheck) read(
+	ctx context.Context, t *table, statement func(*sqlite.Conn) (string, error), args ...int64,
+) (page []foundRow, err error) {
 	var at eventstore.Position
 	err = c.log.readers.read(ctx, func(conn *sqlite.Conn) error {
 		return snapshot(conn, func() error {
@@ -191,13 +208,20 @@ func (c *viewCheck) read(ctx context.Context, t *table, sql string, args ...int6
 				return err
 			}
 			at = eventstore.Position(head)
+			sql, err := statement(conn)
+			if err != nil {
+				return err
+			}
 			return query(conn, sql, func(s *sqlite.Stmt) error {
 				row := t.row(s)
-				page = append(page, foundRow{row[0].Int(), c.sum(row)})
+				page = append(page, foundRow{row[0].Int(), c.sum(row), row})
 				return nil
 			}, args...)
 		})
 	})
+	if c.index != "" && sqlite.ErrCode(err).ToPrimary() == sqlite.ResultCorrupt {
+		return nil, c.indexDamage(t, "leads to rows that are not there")
+	}
 	if err != nil {
 		return nil, c.log.classify(err)
 	}
@@ -212,7 +236,7 @@ func (c *viewCheck) one(table string, row foundRow) {
 		c.note(table, row.key, "is there, but not by the log")
 	case should&^rowFound != row.sum:
 		c.note(table, row.key, "is not what the log says")
-	default:
+	case c.index == "":
 		c.compared++
 	}
 	if there {
@@ -220,30 +244,28 @@ func (c *viewCheck) one(table string, row foundRow) {
 	}
 }
 
-// missing looks for the rows that were not met. Rows may have come in behind the
-// walk through the table: each is looked for again.
-func (c *viewCheck) missing(ctx context.Context) error {
-	for name, rows := range c.rows {
-		var keys []int64
-		for key, sum := range rows {
-			if sum&rowFound == 0 {
-				keys = append(keys, key)
-			}
+// missing looks for the rows of a table that were not met. Rows may have come in
+// behind the walk: each is looked for again.
+func (c *viewCheck) missing(ctx context.Context, name string, t *table) error {
+	rows := c.rows[name]
+	var keys []int64
+	for key, sum := range rows {
+		if sum&rowFound == 0 {
+			keys = append(keys, key)
 		}
-		t := c.log.views.tables[name]
-		for _, key := range keys {
-			if c.wrong >= enoughWrong {
-				return nil
-			}
-			page, err := c.read(ctx, t, t.selec[t.def.Columns[0].Name], key, key-1, 1)
-			if err != nil {
-				return err
-			}
-			if len(page) > 0 {
-				c.one(name, page[0])
-			} else if _, there := rows[key]; there {
-				c.note(name, key, "is missing")
-			}
+	}
+	for _, key := range keys {
+		if c.wrong >= enoughWrong {
+			return nil
+		}
+		page, err := c.read(ctx, t, c.lookUp(t), key, key-1, 1)
+		if err != nil {
+			return err
+		}
+		if len(page) > 0 {
+			c.one(name, page[0])
+		} else if _, there := rows[key]; there {
+			c.note(name, key, "is missing")
 		}
 	}
 	return nil
@@ -253,6 +275,9 @@ func (c *viewCheck) missing(ctx context.Context) error {
 func (c *viewCheck) note(table string, key int64, how string) {
 	if c.wrong++; c.wrong == 1 {
 		c.first = fmt.Sprintf("row %d of table %s %s", key, table, how)
+		if c.index != "" {
+			c.first += ", in the index on column " + c.index
+		}
 	}
 }
 
@@ -271,6 +296,6 @@ func (c *viewCheck) verdict() error {
 	}
 	return &eventstore.DamageError{
 		Log: c.log.path, Reason: fmt.Sprintf("%s; %d rows or more differ", c.first, c.wrong),
-		Hint: "The events are not affected: stop the system and run 'ensemble rebuild'",
+		Hint: rebuildHint,
 	}
 }
