@@ -1,8 +1,11 @@
 package api_test
 
 import (
+	"bufio"
 	"encoding/hex"
 	"encoding/json"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 
@@ -80,4 +83,23 @@ func events(t apitest.TB, store *eventstore.Store) int64 {
 		t.Fatal(err)
 	}
 	return int64(head.Position)
+}
+
+// received reads one answer from a connection.
+func received(t apitest.TB, conn net.Conn) *httptest.ResponseRecorder {
+	t.Helper()
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	w := httptest.NewRecorder()
+	for name, values := range resp.Header {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(resp.StatusCode)
+	if _, err := io.Copy(w, resp.Body); err != nil {
+		t.Fatal(err)
+	}
+	return w
 }
