@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -94,9 +95,7 @@ func received(t apitest.TB, conn net.Conn) *httptest.ResponseRecorder {
 	}
 	defer resp.Body.Close()
 	w := httptest.NewRecorder()
-	for name, values := range resp.Header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), resp.Header)
 	w.WriteHeader(resp.StatusCode)
 	if _, err := io.Copy(w, resp.Body); err != nil {
 		t.Fatal(err)

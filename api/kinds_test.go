@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -31,9 +32,7 @@ func provocations() map[wire.Slug]func(*testing.T) *httptest.ResponseRecorder {
 			return onThePort(t, guard.DefaultLimits(), text, true)
 		}
 	}
-	for slug, ask := range met() {
-		all[slug] = ask
-	}
+	maps.Copy(all, met())
 	return all
 }
 
