@@ -54,6 +54,7 @@ func Run(t *testing.T, d Driver) {
 		{"subscribe", testSubscribe},
 		{"store", testStore},
 		{"model", testModel},
+		{"answers", testAnswers},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, d) })
 	}
