@@ -130,21 +130,24 @@ func (r *rebuild) begin() error {
 }
 
 // freeIndexes returns what the names of a table's indexes have to contain so that
-// they are not those of the generation that answers.
+// they are not those of the generation that answers. One of those may be gone: that is
+// damage, and a rebuild is the way out.
 func (l *Log) freeIndexes(t *table) (string, error) {
-	if len(t.def.Indexes) == 0 {
-		return "", nil
+	for _, column := range t.def.Indexes {
+		taken := false
+		err := sqlitex.ExecuteTransient(l.writer, "SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ?",
+			&sqlitex.ExecOptions{
+				Args:       []any{t.def.Name + "_" + column},
+				ResultFunc: func(*sqlite.Stmt) error { taken = true; return nil },
+			})
+		if err != nil {
+			return "", err
+		}
+		if taken {
+			return otherIndexes, nil
+		}
 	}
-	taken := false
-	err := sqlitex.ExecuteTransient(l.writer, "SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ?",
-		&sqlitex.ExecOptions{
-			Args:       []any{t.def.Name + "_" + t.def.Indexes[0]},
-			ResultFunc: func(*sqlite.Stmt) error { taken = true; return nil },
-		})
-	if taken {
-		return otherIndexes, err
-	}
-	return "", err
+	return "", nil
 }
 
 // backfill brings the log into the green tables, slice by slice, until they are
