@@ -130,6 +130,8 @@ func parameters() map[string]*huma.Param {
 		"If-Match":  header("Do it only to one of these versions (ETags, or `*`); ignored where the answer is an error anyway.", "", `"3-3f2a91c0"`),
 		"direction": query("Which friendships of the person: all of them, or those that the person began.",
 			&huma.Schema{Type: huma.TypeString, Enum: []any{"both", "outgoing"}}),
+		"metric":        {In: "path", Required: true, Description: "The name of a metric, from /actuator/metrics.", Schema: text()},
+		"tag":           query("Only what carries this tag, as name:value; may come several times.", text()),
 		"verbose":       query("A line for each component.", text()),
 		"after":         query("Events after this position; 0 is before the first.", &huma.Schema{Type: huma.TypeInteger, Format: "int64", Minimum: new(0.0)}),
 		"types":         query("Only events of these types, separated by commas.", text()),

@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 
+	"ensemble/internal/telemetry"
 	"ensemble/wire"
 )
 
@@ -48,5 +49,15 @@ func describeHealth() map[string]operation {
 		"healthz":    probe("Should requests be sent here?", "verbose"),
 		"metrics":    metrics,
 		"prometheus": metrics,
+		"metricNames": {tag: tagOperating, shared: true, summary: "Which metrics are there?", answers: []answer{
+			{status: http.StatusOK, text: "Their names.", body: metricsBody{}, media: []string{wire.HealthType}},
+		}},
+		"metric": {
+			tag: tagOperating, shared: true, summary: "What does one metric say?", params: []string{"metric", "tag"},
+			answers: []answer{
+				{status: http.StatusOK, text: "What it says.", body: telemetry.Reading{}, media: []string{wire.HealthType}},
+			},
+			problems: []wire.Slug{wire.InvalidParameter, wire.NotFound},
+		},
 	}
 }

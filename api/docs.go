@@ -49,7 +49,7 @@ func gatewaySections(health, docs []route) []section {
 	var public, own []route
 	for _, r := range health {
 		switch r.name {
-		case "prometheus": // it has one name for its metrics
+		case "prometheus", "metricNames", "metric": // it has one name for its metrics
 		case "health", "liveness", "readiness", "info":
 			public = append(public, r)
 			fallthrough

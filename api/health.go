@@ -25,9 +25,17 @@ func (s *Service) healthRoutes() []route {
 	if s.config.Metrics == nil {
 		return routes
 	}
+	scrape := s.config.Metrics.Handler(s.config.Name)
+	metrics := func(r *request) error {
+		r.status = http.StatusOK
+		scrape.ServeHTTP(r.w, r.Request)
+		return nil
+	}
 	return append(routes,
-		route{http.MethodGet, "/metrics", "metrics", s.metrics},
-		route{http.MethodGet, "/actuator/prometheus", "prometheus", s.metrics})
+		route{http.MethodGet, "/metrics", "metrics", metrics},
+		route{http.MethodGet, "/actuator/prometheus", "prometheus", metrics},
+		route{http.MethodGet, "/actuator/metrics", "metricNames", s.metricNames},
+		route{http.MethodGet, "/actuator/metrics/{metric}", "metric", s.metric})
 }
 
 // Health returns the components of the service's health.
@@ -86,13 +94,6 @@ func (s *Service) readyz(r *request) error {
 	var up bool
 	r.out, up = wire.AppendReadiness(r.out, s.components(r.Context()), verbose > 0)
 	return r.reply(statusOf(up), textType, r.out)
-}
-
-// metrics answers with what is measured in the whole process.
-func (s *Service) metrics(r *request) error {
-	r.status = http.StatusOK
-	s.config.Metrics.Handler().ServeHTTP(r.w, r.Request)
-	return nil
 }
 
 // statusOf returns the status with which a health is answered.

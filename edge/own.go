@@ -25,7 +25,7 @@ func (g *gateway) routes() map[string]http.HandlerFunc {
 		"/healthz":                   g.readyz,
 	}
 	if g.config.Metrics != nil {
-		routes["/metrics"] = g.config.Metrics.Handler().ServeHTTP
+		routes["/metrics"] = g.config.Metrics.Handler("edge-service").ServeHTTP
 	}
 	return routes
 }

@@ -21,6 +21,9 @@ type Options struct {
 	Poll time.Duration
 	// OnCommit, if set, is told of each commit, from the committer's goroutine.
 	OnCommit func(events int, took time.Duration)
+	// OnAppend, if set, is told how long each write took that got its answer, from
+	// being queued to being durable. It is called by the writers, concurrently.
+	OnAppend func(took time.Duration)
 	// Log receives what an operator has to know. Nil means slog.Default().
 	Log *slog.Logger
 }
@@ -79,11 +82,15 @@ func (s *Store) Append(ctx context.Context, w Write) (Result, error) {
 		return Result{}, err
 	}
 	r := &request{write: w, done: make(chan struct{})}
+	begun := time.Now()
 	if err := s.enqueue(ctx, r); err != nil {
 		return Result{}, err
 	}
 	if err := s.await(ctx, r); err != nil {
 		return Result{}, err
+	}
+	if s.opts.OnAppend != nil {
+		s.opts.OnAppend(time.Since(begun))
 	}
 	if r.err != nil {
 		return Result{}, r.err

@@ -77,23 +77,34 @@ func (*environment) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any
 	return nil, nil
 }
 
-// lookup returns the variable that sets a flag. SERVER_PORT and PORT are the
-// Spring system's names; they move the gateway.
+// lookup returns the variable that sets a flag; the Spring system's names count too.
 func lookup(flag *kong.Flag) (string, bool) {
 	for _, name := range flag.Envs {
 		if v, ok := os.LookupEnv(name); ok {
 			return v, true
 		}
 	}
-	if flag.Name != "edge-addr" {
-		return "", false
+	before := ""
+	if flag.Name == "edge-addr" { // Spring's variables hold ports
+		before = "127.0.0.1:"
 	}
-	for _, name := range []string{"SERVER_PORT", "PORT"} {
+	for _, name := range springVariables()[flag.Name] {
 		if v, ok := os.LookupEnv(name); ok {
-			return "127.0.0.1:" + v, true
+			return before + v, true
 		}
 	}
 	return "", false
+}
+
+// springVariables are the Spring system's variables that set flags of ours, those
+// that win first.
+func springVariables() map[string][]string {
+	return map[string][]string{
+		"edge-addr":               {"SERVER_PORT", "PORT"},
+		"environment":             {"SPRING_PROFILES_ACTIVE"},
+		"prometheus-url":          {"PROMETHEUS_URL"},
+		"prometheus-push-enabled": {"PROMETHEUS_PUSH_ENABLED"},
+	}
 }
 
 // configCmd shows what 'up' would run with.

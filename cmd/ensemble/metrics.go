@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,14 +14,22 @@ import (
 	"ensemble/wire"
 )
 
-// measureLog registers what is measured of a log, and returns the hook for its
-// commits.
-func measureLog(m *telemetry.Metrics, l namedLog) func(events int, took time.Duration) {
+// durations are the buckets of what ends with a sync of the disk.
+func durations() []float64 {
+	return []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1}
+}
+
+// measureLog registers what is measured of a log, and returns the options that have
+// its commits and writes measured.
+func measureLog(m *telemetry.Metrics, l namedLog) eventstore.Options {
 	labels := prometheus.Labels{"log": l.name}
 	commits := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "ensemble_commit_duration_seconds", ConstLabels: labels,
-		Help:    "Duration of commits, from the batch to the disk.",
-		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .5, 1},
+		Help: "Duration of commits, from the batch to the disk.", Buckets: durations(),
+	})
+	appends := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "ensemble_append_duration_seconds", ConstLabels: labels,
+		Help: "Duration of writes, from being queued to the disk.", Buckets: durations(),
 	})
 	batches := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "ensemble_commit_events", ConstLabels: labels,
@@ -29,19 +39,45 @@ func measureLog(m *telemetry.Metrics, l namedLog) func(events int, took time.Dur
 	wal := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "ensemble_wal_bytes", ConstLabels: labels, Help: "Size of the write-ahead log.",
 	}, func() float64 { return float64(l.log.WALSize()) })
-	m.Registry().MustRegister(commits, batches, wal)
-	return func(events int, took time.Duration) {
-		commits.Observe(took.Seconds())
-		batches.Observe(float64(events))
+	m.Registry().MustRegister(commits, appends, batches, wal)
+	return eventstore.Options{
+		OnCommit: func(events int, took time.Duration) {
+			commits.Observe(took.Seconds())
+			batches.Observe(float64(events))
+		},
+		OnAppend: func(took time.Duration) { appends.Observe(took.Seconds()) },
 	}
 }
 
 // measureProjection registers how far a projection is behind its log.
 func measureProjection(m *telemetry.Metrics, name string, p *projection.Runner, store *eventstore.Store) {
-	m.Registry().MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "ensemble_projection_lag_events", ConstLabels: prometheus.Labels{"projection": name},
-		Help: "Events that are in the log and not yet in the projection.",
-	}, func() float64 { return float64(store.Position() - p.Position()) }))
+	labels := prometheus.Labels{"projection": name}
+	m.Registry().MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "ensemble_projection_lag_events", ConstLabels: labels,
+			Help: "Events that are in the log and not yet in the projection.",
+		}, func() float64 {
+			at := p.Position() // first: the log may move in between
+			return float64(store.Position() - at)
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "ensemble_projection_lag_seconds", ConstLabels: labels,
+			Help: "Age of the oldest event that is not yet in the projection; 0 when there is none.",
+		}, func() float64 { return lagSeconds(p.Position(), store, time.Now()) }))
+}
+
+// lagSeconds returns how long ago the first event after a position was recorded.
+func lagSeconds(at eventstore.Position, store *eventstore.Store, now time.Time) float64 {
+	if at >= store.Position() {
+		return 0
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	missing, err := store.ReadAll(ctx, at, 1)
+	if err != nil || len(missing) == 0 {
+		return math.NaN() // unknown, which 0 would hide
+	}
+	return max(0, now.Sub(missing[0].Time).Seconds())
 }
 
 // measureStreams registers how many clients follow a log live.

@@ -47,6 +47,7 @@ type system struct {
 	handlers map[string]http.Handler // by the name of their listener
 	services []*api.Service          // those whose streams have to be ended
 	limits   guard.Limits            // of each listener; zero: the default ones
+	pushTo   string                  // where metrics are sent to; "": nowhere
 
 	stopping    atomic.Bool
 	connections atomic.Int64 // open ones
@@ -80,7 +81,9 @@ func (s *system) openStores(ctx context.Context, data string) (err error) {
 
 // openStore puts a committer on a log, which belongs to it from then on.
 func (s *system) openStore(ctx context.Context, l namedLog) (*eventstore.Store, error) {
-	store, err := eventstore.Open(ctx, l.log, eventstore.Options{Log: s.logger, OnCommit: measureLog(s.metrics, l)})
+	options := measureLog(s.metrics, l)
+	options.Log = s.logger
+	store, err := eventstore.Open(ctx, l.log, options)
 	if err != nil {
 		return nil, fmt.Errorf("open the log of %ss: %w", l.name, err)
 	}
@@ -194,6 +197,12 @@ func (s *system) run(ctx context.Context, listeners listeners, ready func(contex
 	}
 	for _, store := range []*eventstore.Store{s.userStore, s.friendStore} {
 		group.Go(func() error { return watch(ctx, store) })
+	}
+	if s.pushTo != "" {
+		group.Go(func() error {
+			s.metrics.Push(ctx, telemetry.PushConfig{URL: s.pushTo, Application: "ensemble", Log: s.logger})
+			return nil
+		})
 	}
 	servers := s.serve(group, listeners)
 	group.Go(func() error {

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"ensemble/internal/guard"
@@ -30,6 +31,10 @@ type upFlags struct {
 	MaxConnections int           `default:"4096" placeholder:"N" help:"Connections that each port keeps open at a time; those beyond are answered 503 (${default})." json:"max-connections"`
 	RequestTimeout time.Duration `default:"30s" help:"What a client may take to send a whole request (${default})." json:"request-timeout"`
 	IdleTimeout    time.Duration `default:"2m" help:"How long a connection stays open between two requests (${default})." json:"idle-timeout"`
+
+	Environment           string `default:"development" help:"The label 'environment' of metrics with Spring's names (${default})." json:"environment"`
+	PrometheusURL         string `name:"prometheus-url" placeholder:"URL" help:"A Prometheus Pushgateway, for networks in which Prometheus can't come here." json:"prometheus-url,omitempty"`
+	PrometheusPushEnabled bool   `help:"Push the metrics to --prometheus-url each minute." json:"prometheus-push-enabled"`
 
 	InsecureNoAuth bool   `help:"Listen on other than loopback addresses although there is no sign-in: whoever reaches them may do everything." json:"insecure-no-auth"`
 	ReadyFile      string `placeholder:"FILE" type:"path" help:"Once everything serves, write the addresses to this file as JSON." json:"ready-file,omitempty"`
@@ -73,6 +78,10 @@ func (c *upCmd) Run(ctx context.Context, cli *cli, con *console) (err error) {
 	defer func() { err = errors.Join(err, system.close()) }()
 	system.settings = c.upFlags
 	system.limits = c.limits()
+	system.metrics.SetEnvironment(c.Environment)
+	if c.PrometheusPushEnabled {
+		system.pushTo = c.PrometheusURL
+	}
 	if c.InsecureNoAuth {
 		logger.Warn("listening without sign-in: whoever reaches these addresses may read and change everything")
 	}
@@ -90,6 +99,8 @@ func (f *upFlags) check() error {
 		return fmt.Errorf("--request-timeout %s is too short for any client: give 1s or more", f.RequestTimeout)
 	case f.IdleTimeout < time.Second:
 		return fmt.Errorf("--idle-timeout %s would close connections under requests: give 1s or more", f.IdleTimeout)
+	case f.PrometheusPushEnabled && f.PrometheusURL == "":
+		return errors.New("--prometheus-push-enabled needs to know where to: give --prometheus-url, or leave it out")
 	}
 	return nil
 }
@@ -167,7 +178,22 @@ func listen(ctx context.Context, name, addr string, insecure bool) (net.Listener
 		return nil, fmt.Errorf("listen for %s: %w; stop what uses the port, or choose another with --%s-addr (port 0: any)",
 			name, err, name)
 	}
-	return l, nil
+	return &closedOnce{Listener: l}, nil
+}
+
+// closedOnce is a listener that may be closed again: stopping closes it before its
+// server does, which would report that as an error.
+type closedOnce struct {
+	net.Listener
+
+	once sync.Once
+	err  error
+}
+
+// Close implements net.Listener.
+func (l *closedOnce) Close() error {
+	l.once.Do(func() { l.err = l.Listener.Close() })
+	return l.err
 }
 
 // loopback says whether only this machine reaches a host. A name other than

@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -13,32 +12,54 @@ import (
 
 // Metrics is what is measured in one process.
 type Metrics struct {
-	registry *prometheus.Registry
-	requests *prometheus.HistogramVec
+	registry    *prometheus.Registry
+	requests    *prometheus.HistogramVec
+	environment string
+
+	mu   sync.Mutex
+	seen map[requestKind]*observed
 }
 
-// NewMetrics returns metrics with the duration of requests, the process and the
-// Go runtime in them.
+// NewMetrics returns metrics with the duration of requests and the Go runtime in
+// them.
 func NewMetrics() *Metrics {
 	m := &Metrics{
-		registry: prometheus.NewRegistry(),
+		registry:    prometheus.NewRegistry(),
+		environment: "development",
+		seen:        map[requestKind]*observed{},
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "http_server_request_duration_seconds",
 			Help:    "Duration of HTTP requests, from the first header to the last byte.",
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"application", "http_request_method", "http_route", "http_response_status_code"}),
 	}
-	m.registry.MustRegister(m.requests, collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.requests, springRequests{m}, collectors.NewGoCollector())
 	return m
 }
+
+// SetEnvironment says which label "environment" the metrics of Spring's names get.
+// Call it before anything is served; it is "development" without.
+func (m *Metrics) SetEnvironment(name string) { m.environment = name }
 
 // Registry returns where other packages' collectors are registered.
 func (m *Metrics) Registry() *prometheus.Registry { return m.registry }
 
-// Handler serves the metrics in the text format of Prometheus.
-func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+// Handler serves the metrics in the text format of Prometheus. Those of the process
+// have the label application: each service says them of itself, as it would in a
+// process of its own.
+func (m *Metrics) Handler(application string) http.Handler {
+	handler := sync.OnceValue(func() http.Handler {
+		return promhttp.HandlerFor(m.gatherer(application), promhttp.HandlerOpts{})
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler().ServeHTTP(w, r) })
+}
+
+// gatherer returns everything that is measured, seen by an application.
+func (m *Metrics) gatherer(application string) prometheus.Gatherer {
+	own := prometheus.NewRegistry()
+	labels := prometheus.Labels{"application": application, "environment": m.environment}
+	prometheus.WrapRegistererWith(labels, own).MustRegister(newProcess(procFolder)...)
+	return prometheus.Gatherers{m.registry, own}
 }
 
 // Instrument measures the requests of a handler. route is the pattern, never the
@@ -50,7 +71,8 @@ func (m *Metrics) Instrument(service, route string, next http.Handler) http.Hand
 		sw := statusWriters.Get().(*statusWriter) //nolint:forcetypeassert // the pool holds nothing else
 		*sw = statusWriter{ResponseWriter: w, status: http.StatusOK}
 		defer func() {
-			r.observe(req.Method, sw.status, time.Since(start))
+			took := time.Since(start)
+			r.observe(req.Method, sw.status, took, start.Add(took))
 			sw.ResponseWriter = nil
 			statusWriters.Put(sw)
 		}()
@@ -58,29 +80,31 @@ func (m *Metrics) Instrument(service, route string, next http.Handler) http.Hand
 	})
 }
 
-// measured is one route with its histograms, found once for each method and
-// status.
+// measured is one route with what is measured of it, found once for each method
+// and status.
 type measured struct {
 	metrics        *Metrics
 	service, route string
-	observers      sync.Map // of observerKey → prometheus.Observer
+	observed       sync.Map // of observedKey → *observed
 }
 
-// observerKey tells the histograms of a route apart.
-type observerKey struct {
+// observedKey tells the requests of a route apart.
+type observedKey struct {
 	method string
 	status int
 }
 
-// observe adds one request to the histogram of its method and status.
-func (r *measured) observe(method string, status int, took time.Duration) {
-	key := observerKey{method: knownMethod(method), status: status}
-	o, ok := r.observers.Load(key)
+// observe adds one request to those of its method and status.
+func (r *measured) observe(method string, status int, took time.Duration, end time.Time) {
+	key := observedKey{method: knownMethod(method), status: status}
+	o, ok := r.observed.Load(key)
 	if !ok {
-		o = r.metrics.requests.WithLabelValues(r.service, key.method, r.route, strconv.Itoa(status))
-		r.observers.Store(key, o)
+		o = r.metrics.observed(requestKind{r.service, key.method, r.route, status})
+		r.observed.Store(key, o)
 	}
-	o.(prometheus.Observer).Observe(took.Seconds()) //nolint:forcetypeassert // the map holds nothing else
+	one := o.(*observed) //nolint:forcetypeassert // the map holds nothing else
+	one.durations.Observe(took.Seconds())
+	one.longest.observe(end, took)
 }
 
 // knownMethod bounds how many label values clients can make up.

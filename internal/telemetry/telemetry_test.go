@@ -49,7 +49,7 @@ func TestLinesBelowTheLevelAreDropped(t *testing.T) {
 func scrape(t *testing.T, m *Metrics, text string) (lines []string) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	m.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	m.Handler("ensemble").ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	for line := range strings.Lines(w.Body.String()) {
 		if strings.Contains(line, text) {
 			lines = append(lines, strings.TrimSpace(line))
