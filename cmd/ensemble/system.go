@@ -99,8 +99,8 @@ func (s *system) wire(ctx context.Context, data string) (err error) {
 	s.recommendations = recommendations
 	s.users = projection.New("users", s.userStore.Subscribe, recommendations.Users(), 0)
 	s.friends = projection.New("friends", s.friendStore.Subscribe, recommendations.Friends(), 0)
-	measureProjection(s.metrics, "users", s.users, s.userStore)
-	measureProjection(s.metrics, "friends", s.friends, s.friendStore)
+	measureProjection(s.metrics, "users", s.users, s.userStore)       //nolint:contextcheck // a scrape has none
+	measureProjection(s.metrics, "friends", s.friends, s.friendStore) //nolint:contextcheck // a scrape has none
 
 	people := user.NewService(s.userStore, crashableKeys{s.storage.keys})
 	friendships := friend.NewService(s.friendStore, users)

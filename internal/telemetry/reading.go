@@ -129,7 +129,7 @@ func (r *Reading) add(f *dto.MetricFamily, one *dto.Metric) {
 	if unitOf(f.GetName()) == "seconds" {
 		total = "TOTAL_TIME"
 	}
-	switch f.GetType() { //nolint:exhaustive // the rest is a plain value
+	switch f.GetType() {
 	case dto.MetricType_HISTOGRAM:
 		r.put("COUNT", float64(one.GetHistogram().GetSampleCount()))
 		r.put(total, one.GetHistogram().GetSampleSum())
