@@ -34,6 +34,11 @@ type process struct {
 	ratios       map[string]*prometheus.Desc
 }
 
+// A share is measured from one look to the next. Several scrapers that come in turns
+// therefore shorten each other's spans, but never below leastSpan: within it they are
+// all told the same. The first look of all measures from the start of the process,
+// and from that of the machine.
+
 // ticks is how long the processors of the machine have worked, and been there.
 type ticks struct{ busy, all float64 }
 
@@ -83,7 +88,8 @@ func (p *process) Collect(to chan<- prometheus.Metric) {
 // show what the look itself costs.
 const leastSpan = time.Second
 
-// sample returns the shares since the last look.
+// sample returns the shares since the last look. It may be called by several scrapers
+// at once; one of them looks, and the others get what it has seen.
 func (p *process) sample(now time.Time) map[string]float64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()

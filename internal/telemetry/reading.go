@@ -79,6 +79,10 @@ func (m *Metrics) gather(application string) (map[string][]*dto.MetricFamily, er
 	return found, nil
 }
 
+// What Spring has too is asked for by Spring's name, with dots; everything else by the
+// name that Prometheus gives it. So a client written for Spring's actuator finds what it
+// knows, and nothing has two names in one list.
+
 // Names lists the metrics that an application can be asked for.
 func (m *Metrics) Names(application string) ([]string, error) {
 	found, err := m.gather(application)

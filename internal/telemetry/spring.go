@@ -60,6 +60,15 @@ const (
 )
 
 // observe takes in a duration that ended at a time.
+//
+//	bit 63             38 37                    0
+//	    ┌────────────────┬──────────────────────┐
+//	    │ minute         │ microseconds         │
+//	    └────────────────┴──────────────────────┘
+//
+// Two requests that end at once both try; the shorter one finds the longer one there
+// and leaves it. A request of an earlier minute, late by a descheduled goroutine, finds
+// a greater word there and is dropped.
 func (m *recentMax) observe(end time.Time, took time.Duration) {
 	minute := end.Unix() / 60
 	packed := uint64(minute)<<maxBits | uint64(min(max(took.Microseconds(), 0), maxMicros))
