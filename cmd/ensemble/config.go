@@ -17,19 +17,30 @@ func (f configFile) BeforeResolve(k *kong.Kong, ctx *kong.Context, trace *kong.P
 	if path == "" {
 		return nil // a variable that is set to nothing names no file
 	}
+	values, err := readFileValues(path, k)
+	switch {
+	case err == nil:
+		ctx.AddResolver(values)
+	case ctx.Command() == "doctor": // it says what is wrong, beside all else that is
+		return nil
+	}
+	return err
+}
+
+// readFileValues reads the flags in a file.
+func readFileValues(path string, k *kong.Kong) (fileValues, error) {
 	text, err := os.ReadFile(path) //nolint:gosec // the operator's file
 	if err != nil {
-		return fmt.Errorf("read --config: %w", err)
+		return nil, fmt.Errorf("read --config: %w", err)
 	}
 	values := fileValues{}
 	if err := json.Unmarshal(text, &values); err != nil {
-		return fmt.Errorf("read --config %s: %w; it has to be one JSON object", path, err)
+		return nil, fmt.Errorf("read --config %s: %w; it has to be one JSON object", path, err)
 	}
 	if err := values.Validate(k.Model); err != nil {
-		return fmt.Errorf("read --config %s: %w", path, err)
+		return nil, fmt.Errorf("read --config %s: %w", path, err)
 	}
-	ctx.AddResolver(values)
-	return nil
+	return values, nil
 }
 
 // fileValues are the flags in a file.
@@ -37,16 +48,9 @@ type fileValues map[string]any
 
 // Validate implements kong.Resolver: it refuses names that no command has.
 func (v fileValues) Validate(app *kong.Application) error {
-	known := map[string]bool{}
-	nodes := []*kong.Node{app.Node}
-	for len(nodes) > 0 {
-		for _, flag := range nodes[0].Flags {
-			known[flag.Name] = true
-		}
-		nodes = append(nodes[1:], nodes[0].Children...)
-	}
+	known := flagsOf(app)
 	for name := range v {
-		if !known[name] {
+		if known[name] == nil {
 			return fmt.Errorf("there is no flag %q; 'ensemble config' shows the names", name)
 		}
 	}

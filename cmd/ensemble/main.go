@@ -72,6 +72,9 @@ type cli struct {
 	Rebuild     rebuildCmd     `cmd:"" help:"Make the read models anew from the logs, stopped or running."`
 	Events      eventsCmd      `cmd:"" help:"Look at the logs."`
 	Keys        keysCmd        `cmd:"" help:"Back up and restore the keys that open the names in the logs."`
+	Doctor      doctorCmd      `cmd:"" help:"Look for what is wrong, or will be, and say what to do."`
+	Completion  completionCmd  `cmd:"" help:"Print a script that has your shell complete commands and flags."`
+	Complete    completeCmd    `cmd:"" hidden:"" passthrough:"" help:"Print what could come next; for the scripts of 'completion'."`
 	Config      configCmd      `cmd:"" help:"Show the configuration that 'up' would run with."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running system whether it is up; exit 0 if so."`
 	Version     versionCmd     `cmd:"" help:"Show the version."`
@@ -107,7 +110,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) (code int) {
 		return con.fail(withUsage(err))
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	if err := parsed.Run(&c, con); err != nil {
+	if err := parsed.Run(&c, con, parser, environ(os.Environ())); err != nil {
 		return con.fail(err)
 	}
 	return 0

@@ -141,14 +141,7 @@ type listeners []listener
 // listen opens all ports, so that a port in use is known before anything else
 // happens.
 func (c *upCmd) listen(ctx context.Context) (open listeners, err error) {
-	for _, p := range []struct{ name, addr string }{
-		{"edge", c.EdgeAddr},
-		{"user", c.UserAddr},
-		{"friend", c.FriendAddr},
-		{"recommendation", c.RecommendationAddr},
-		{"discovery", c.DiscoveryAddr},
-		{"admin", c.AdminAddr},
-	} {
+	for _, p := range c.parts() {
 		if p.addr == "off" {
 			continue
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"path/filepath"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -15,6 +17,7 @@ import (
 // pool is a bounded set of read-only connections, opened when first needed.
 type pool struct {
 	path   string
+	alone  bool              // nobody writes, and no file may be made beside the log
 	idle   chan *sqlite.Conn // a nil connection is one not opened yet
 	closed chan struct{}
 }
@@ -42,7 +45,7 @@ func (p *pool) read(ctx context.Context, fn func(*sqlite.Conn) error) error {
 	}
 	if conn == nil {
 		var err error
-		if conn, err = openReader(p.path); err != nil {
+		if conn, err = p.open(); err != nil {
 			p.idle <- nil
 			return err
 		}
@@ -64,6 +67,20 @@ func (p *pool) close() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// open opens a connection of the pool.
+func (p *pool) open() (*sqlite.Conn, error) {
+	if !p.alone {
+		return openReader(p.path)
+	}
+	// https://www.sqlite.org/uri.html: immutable, so without shared memory and locks.
+	uri := url.URL{Scheme: "file", Path: filepath.ToSlash(p.path), RawQuery: "immutable=1"}
+	conn, err := sqlite.OpenConn(uri.String(), sqlite.OpenReadOnly|sqlite.OpenURI)
+	if err != nil {
+		return nil, fmt.Errorf("open %s for reading: %w", p.path, err)
+	}
+	return conn, nil
 }
 
 // openReader opens a connection that can change nothing.

@@ -26,6 +26,10 @@ type Options struct {
 	// ReadOnly opens a log for looking only: no lock, no checkpoints, and
 	// Commit answers ErrClosed. Another process may go on writing it.
 	ReadOnly bool
+	// Traceless, with ReadOnly, makes no file beside the log, as SQLite and the
+	// lock do otherwise. It is for a look: when a writer starts meanwhile, reads
+	// may fail.
+	Traceless bool
 	// Readers is how many reads may run at once. 0 means two a core.
 	Readers int
 	// KeepKeys is how many idempotency keys are remembered, the latest ones.
@@ -125,6 +129,7 @@ func (l *Log) open(ctx context.Context) error {
 		}
 	}
 	l.readers = newPool(l.path, l.opts.Readers)
+	l.readers.alone = l.opts.ReadOnly && l.opts.Traceless && !exists(l.path+"-wal") && !exists(l.path+"-shm")
 	if err := l.readLineage(ctx); err != nil {
 		return err
 	}
@@ -179,11 +184,20 @@ func (l *Log) prepareReading() error {
 	if _, err := os.Stat(l.path); err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
+	if l.opts.Traceless && !exists(l.path+".lock") {
+		return checkWAL(l.path)
+	}
 	lock := flock.New(l.path + ".lock")
 	if quiet, err := lock.TryRLock(); err != nil || !quiet {
 		return nil //nolint:nilerr // without the lock there is nothing to check
 	}
 	return errors.Join(checkWAL(l.path), lock.Unlock())
+}
+
+// exists says whether there is a file.
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // Close saves the heads, brings the write-ahead log into the file, and releases
