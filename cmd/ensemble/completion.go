@@ -9,6 +9,17 @@ import (
 	"github.com/alecthomas/kong"
 )
 
+// How completing works:
+//
+//	key pressed ─► function of the shell ─► ensemble complete -- WORDS ─► kong's model
+//	                      ▲                                                  │
+//	                      └────────────── a word a line, a tab, its help ◄───┘
+//
+// The shell keeps a dozen lines that know nothing of commands or flags. All that is
+// known comes from the same model that reads the command line, so a new flag is offered
+// without anybody having thought of it, and a removed one is not. Where nothing is
+// offered, as for a folder, the shell completes names of files.
+
 // completionCmd prints a script for a shell.
 type completionCmd struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"Which shell: ${enum}."`

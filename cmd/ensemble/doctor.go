@@ -35,6 +35,25 @@ const (
 	problem = "problem" // it does not work, or will not
 )
 
+// A report for people has a line for each finding and one below it with what to do:
+//
+//	ok       ports          127.0.0.1:9000 is free for edge
+//	problem  ports          127.0.0.1:8120 for user is in use by nginx (process 812)
+//	                        → Stop it, or choose another port with --user-addr.
+//
+// For programs there is the same as a JSON array:
+//
+//	{"area":"ports","status":"problem","found":"127.0.0.1:8120 …","do":"Stop it, …"}
+//
+// How to add a check:
+//
+//  1. find the area, or add one to the list in run; its order is the order of the report,
+//  2. call ok with what was looked at, also when all is well: silence looks like a check
+//     that was forgotten,
+//  3. call add with one sentence of what is, and one of what to do that begins with a
+//     verb; whoever reads it has not read the documentation,
+//  4. break something so that it shows, in the table of the tests.
+
 // finding is the outcome of one check.
 type finding struct {
 	Area   string `json:"area"`
@@ -58,6 +77,26 @@ func (f *findings) ok(format string, args ...any) {
 func (f *findings) add(status, do, format string, args ...any) {
 	f.list = append(f.list, finding{f.area, status, fmt.Sprintf(format, args...), do})
 }
+
+// What is looked at, and where the limits come from:
+//
+//	versions       which build runs where; nothing to judge
+//	configuration  the file, variables and flags 'up' would run with: names that set
+//	               nothing, values that can't be, two flags that contradict
+//	ports          whether each could be listened on, and who is in the way
+//	disk           room, kind of file system, time of a sync: each command waits for one
+//	permissions    whether others may read the logs or, which is worse, the keys
+//	logs           the checks that opening makes, where each ends, its saved heads, its
+//	               write-ahead log, and the clock against its last event
+//	keys           whether they are there and open the last names
+//	system         what a running one says of itself, if it is known where it is
+//
+// A hint is what works today. A problem keeps 'up' from starting, or loses or shows
+// what should be kept; only problems make the exit code 1, so that the command can
+// stand in front of a start.
+//
+// Nothing is judged twice: what one check has said, the next ones pass over. No check
+// ends the others, for somebody who mends one thing at a time is slow.
 
 // examination is what the checks know of each other.
 type examination struct {

@@ -75,6 +75,14 @@ func flagsOf(app *kong.Application) map[string]*kong.Flag {
 	return known
 }
 
+// Three kinds of variables can set nothing without anybody noticing:
+//
+//	ENSEMBLE_EDGE_ADRESS        a name that was mistyped
+//	PORT beside SERVER_PORT     one that another one wins over
+//	SPRING_DATASOURCE_URL       one that only the Spring system needs
+//
+// None of them is a problem: the system runs, only not as somebody meant it to.
+
 // checkVariables looks for variables that set nothing.
 func (e *examination) checkVariables(f *findings) {
 	flags, set := flagsOf(e.model), map[string]bool{}
@@ -139,6 +147,10 @@ func (f *upFlags) parts() []struct{ name, addr string } {
 		{"admin", f.AdminAddr},
 	}
 }
+
+// What listening itself would refuse is refused here in the same words as far as they
+// are known before: the form, loopback, and two parts on one port, which would otherwise
+// show as a port in use by ourselves.
 
 // checkAddresses looks for addresses that can't be, or can't be together.
 func (e *examination) checkAddresses(f *findings) {

@@ -18,6 +18,9 @@ const (
 	oneSync = 4096 // bytes
 )
 
+// The limits are rough on purpose. A full disk refuses commands and recovers when there
+// is room, so the first limit is for looking around in time and the second for acting.
+
 // volume is where a folder lies.
 type volume struct {
 	free uint64 // bytes for us
@@ -89,6 +92,10 @@ func checkVolume(f *findings, dir string, v volume) {
 		f.ok("the file system is %s", v.kind)
 	}
 }
+
+// The median is taken, not the mean: one sync that met another program's would make a
+// good disk look bad. The blocks are of the size of a page of the write-ahead log, of
+// which a small commit writes one or two.
 
 // syncTime returns the median time of a write that is synced. It makes a file in the
 // folder, and removes it.

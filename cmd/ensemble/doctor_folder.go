@@ -19,6 +19,9 @@ import (
 	"ensemble/user"
 )
 
+// Locks are only asked for, never waited for, and given back at once. A start that falls
+// into the same millisecond could find one taken; it says so and works when repeated.
+
 // holderOf says who has the logs of a folder open, "" for nobody.
 func (e *examination) holderOf(data string) string {
 	for _, name := range logNames() {
@@ -151,6 +154,10 @@ func (e *examination) checkLog(ctx context.Context, f *findings, name string) (e
 	return nil
 }
 
+// Time in a log never runs backwards: an event gets the time of the one before it if
+// the clock says less. A clock that was ahead once therefore makes all later events
+// equally old, until it is reached.
+
 // checkClock holds the clock against the last event.
 func checkClock(f *findings, name string, head eventstore.Head, now time.Time) {
 	if ahead := head.Time.Sub(now); ahead > 2*time.Second {
@@ -161,6 +168,9 @@ func checkClock(f *findings, name string, head eventstore.Head, now time.Time) {
 
 // mebi shows a number of bytes.
 func mebi(bytes int64) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
+
+// The last hundred events are enough to tell foreign keys: a key opens nothing that was
+// sealed with another. Whether every name opens, 'events verify' says.
 
 // checkKeys looks whether the keys are there and open the names.
 func (e *examination) checkKeys(ctx context.Context, f *findings) {

@@ -85,6 +85,11 @@ func askJSON(ctx context.Context, url string, v any) (status int, err error) {
 	return resp.StatusCode, nil
 }
 
+// Who has a port is found as lsof finds it: the table of sockets gives the inode of the
+// one that listens, and the process is the one with a link to that inode among its open
+// files. Only root sees the files of other users' processes; then, and on other systems
+// than Linux, it is somebody.
+
 // somebody is who it was when nothing says so.
 const somebody = "another program"
 

@@ -13,6 +13,10 @@ import (
 // tooLate is how many seconds a projection may be behind.
 const tooLate = 10
 
+// Where the system is comes from --target and --admin, or from the file that 'up' has
+// written with --ready-file. A ready file that is missing while nobody has the logs open
+// is no problem: the system is stopped, and that may be wanted.
+
 // checkSystem asks the running system, if somebody says where it is.
 func (e *examination) checkSystem(ctx context.Context, f *findings) {
 	target, admin := e.flags.Target, e.flags.Admin

@@ -69,7 +69,9 @@ func (p *pool) close() error {
 	return errors.Join(errs...)
 }
 
-// open opens a connection of the pool.
+// open opens a connection of the pool. A pool that is alone reads the file as one that
+// nobody changes: SQLite then needs neither its shared memory nor its write-ahead log,
+// which even a connection that only reads makes otherwise, and leaves behind.
 func (p *pool) open() (*sqlite.Conn, error) {
 	if !p.alone {
 		return openReader(p.path)

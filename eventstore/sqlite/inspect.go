@@ -21,6 +21,10 @@ type Inspection struct {
 	HeadsErr error
 }
 
+// The saved heads are read as a start reads them, with their checksum, so that what is
+// said here is what will happen then. It costs what reading them costs a start: 27 bytes
+// a stream.
+
 // Inspect looks at the files of a log, and changes nothing.
 //
 // Errors: those of SQLite, the context's.
