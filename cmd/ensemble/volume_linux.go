@@ -2,6 +2,9 @@ package main
 
 import "golang.org/x/sys/unix"
 
+// Bavail, not Bfree: a part of a disk is kept for root, and Ensemble should not be root.
+// A kind that is not in the table is not judged.
+
 // volumeOf looks at the file system of a folder.
 func volumeOf(dir string) (volume, error) {
 	var s unix.Statfs_t

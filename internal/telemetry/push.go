@@ -22,6 +22,16 @@ type PushConfig struct {
 // pushTimeout is how long one push may take.
 const pushTimeout = 10 * time.Second
 
+// A push replaces what was pushed before under the same job (PUT, as the Pushgateway
+// describes it), so that what this process has stopped to measure does not stay there
+// for ever. Two processes that push under one name replace each other's numbers: give
+// each gateway one of them, or let Prometheus come instead, which is better wherever it
+// is possible.
+//
+// The first push is at once, so that a wrong address is in the log at the start and not
+// a minute later. None is made at the end: stopping does not wait for a gateway, and the
+// numbers of the last minute are worth less than a quick stop.
+
 // Push sends the metrics now and again until the context ends, for networks in which
 // Prometheus can't reach the process. It keeps nothing for later: what could not be
 // sent is in the next push. That pushing fails is logged once, and once that it works
