@@ -20,7 +20,7 @@ build: ## build bin/ensemble
 
 .PHONY: test
 test: ## run the tests with the race detector, 20 rounds of kill -9 among them
-	go test -race -shuffle=on -timeout 10m ./...
+	go test -race -shuffle=on -timeout 20m ./...
 	go test -timeout 5m ./graph # without the race detector: everybody of the real networks
 
 .PHONY: test-kill
