@@ -4,6 +4,7 @@ SHELL       := /bin/bash
 BIN         := bin/ensemble
 TOOLS       := go tool -modfile=tools/go.mod
 FUZZTIME    ?= 5s
+FUZZ         = go test -run "^$$" -parallel 1 -fuzztime $(FUZZTIME) -fuzz
 DEMO        ?= --demo
 
 .PHONY: help
@@ -49,13 +50,9 @@ shape: ## measure the shape of the code against its gates
 	cd tools && go run ./shape ..
 
 .PHONY: fuzz
-fuzz: ## fuzz each decoder and the HTTP front (FUZZTIME=5s each)
-	@grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r file; do \
-		for target in $$(grep -oE '^func Fuzz[A-Za-z0-9]+' $$file | cut -c6-); do \
-			echo "== $$target in $$(dirname $$file)"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)"; \
-		done; \
-	done
+fuzz: ## fuzz each decoder and the HTTP front, two at a time (FUZZTIME=5s each)
+	@grep -roE '^func Fuzz[A-Za-z0-9]+' --include='*_test.go' . | sed -E 's|^(.*)/[^/]*:func (.*)$$|\2 \1|' | \
+		xargs -P 2 -L 1 bash -c 'echo "== $$0 in $$1" && $(FUZZ) "^$$0\$$" "$$1"'
 
 .PHONY: bench
 bench: ## measure the log, the graph and the API, each with its baseline in the same run

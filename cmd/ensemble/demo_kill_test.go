@@ -65,9 +65,11 @@ func TestADemonstrationThatIsKilledIsCompletedOnce(t *testing.T) {
 			t.Log("it was loaded before it could be killed")
 		}
 	}
-	r := start(t, data, "--demo")
-	if code := r.end(); code != 0 {
-		t.Fatalf("stopping ended with %d: %s", code, r.stderr)
+	for range 2 { // the second start finds it complete
+		r := start(t, data, "--demo")
+		if code := r.end(); code != 0 {
+			t.Fatalf("stopping ended with %d: %s", code, r.stderr)
+		}
 	}
 	verified(t, data)
 	demonstrated(t, events(t, data))
