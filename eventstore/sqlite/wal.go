@@ -53,6 +53,7 @@ func checkWAL(path string) error {
 const (
 	walHeaderLen   = 32
 	frameHeaderLen = 24
+	leastPage      = 512
 	walMagic       = 0x377f0682 // the lowest bit says: big-endian checksums
 )
 
@@ -111,7 +112,7 @@ func (w *walReader) header() (h []byte, ok bool, err error) {
 	}
 	copy(w.salts[:], h[16:24])
 	w.sum = w.checksum([2]uint32{}, h[:24])
-	if magic&^1 != walMagic || size < 512 || size > 1<<16 || w.sum != stored(h[24:]) {
+	if magic&^1 != walMagic || size < leastPage || size > 1<<16 || w.sum != stored(h[24:]) {
 		return h, false, nil
 	}
 	w.frame = make([]byte, frameHeaderLen+size)
@@ -120,9 +121,11 @@ func (w *walReader) header() (h []byte, ok bool, err error) {
 
 // orphaned says whether frames follow a header that was good once. A header is synced
 // before its first frame is written, so a frame with its salts is the proof; and if it
-// is the salts that were damaged, its checksum fits with those of the frame.
+// is the salts that were damaged, its checksum fits with those of the frame. A frame
+// that is not whole was never acknowledged; how long it should be is in the header, so
+// all that can be asked for is the shortest page.
 func (w *walReader) orphaned(h []byte) (bool, error) {
-	frame := make([]byte, frameHeaderLen)
+	frame := make([]byte, frameHeaderLen+leastPage)
 	if _, err := io.ReadFull(w.r, frame); err != nil {
 		return false, ignoreEnd(err)
 	}
