@@ -34,6 +34,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -54,12 +55,32 @@ type Client struct {
 }
 
 // New returns a client of the gateway at a base address such as
-// http://127.0.0.1:9000. A nil hc means http.DefaultClient.
+// http://127.0.0.1:9000. A nil hc means http.DefaultClient. Unless hc has rules of
+// its own, redirects are followed on the same host only, with everything that was sent.
 func New(baseURL string, hc *http.Client) *Client {
 	if hc == nil {
 		hc = http.DefaultClient
 	}
-	return &Client{base: strings.TrimRight(baseURL, "/"), http: hc}
+	own := *hc
+	if own.CheckRedirect == nil {
+		own.CheckRedirect = moved
+	}
+	return &Client{base: strings.TrimRight(baseURL, "/"), http: &own}
+}
+
+// moved says why a redirect is not followed: another host would be handed commands
+// and keys, and a command that becomes a GET would seem to have been carried out.
+func moved(req *http.Request, via []*http.Request) error {
+	first := via[0]
+	switch {
+	case req.URL.Host != first.URL.Host || req.URL.Scheme != first.URL.Scheme:
+		return fmt.Errorf("redirected to another host, %s; call that address if it is right", req.URL.Host)
+	case req.Method != first.Method:
+		return fmt.Errorf("a %s was redirected as a %s", first.Method, req.Method)
+	case len(via) >= 10:
+		return errors.New("redirected 10 times")
+	}
+	return nil
 }
 
 // Transport returns a transport that keeps so many connections to one gateway
