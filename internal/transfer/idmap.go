@@ -121,9 +121,13 @@ func (m *idMap) note(external string, id int64, log string) error {
 	if m.log != log {
 		return fmt.Errorf("%w: people were created in log %q, and now in %q", ErrMap, m.log, log)
 	}
-	w := csv.NewWriter(&b)
-	_ = w.Write([]string{external, strconv.FormatInt(id, 10)}) // a Buffer takes everything
-	w.Flush()
+	if strings.HasPrefix(external, "#") { // quoted, or it would read as a part of the head
+		fmt.Fprintf(&b, "\"%s\",%d\n", strings.ReplaceAll(external, `"`, `""`), id)
+	} else {
+		w := csv.NewWriter(&b)
+		_ = w.Write([]string{external, strconv.FormatInt(id, 10)}) // a Buffer takes everything
+		w.Flush()
+	}
 	_, err := m.file.Write(b.Bytes())
 	return err
 }
