@@ -173,3 +173,43 @@ func TestTheContractCatches(t *testing.T) {
 		}
 	}
 }
+
+// TestAHelpPageLeadsToTheRoutes that answer its problem, and only to those.
+func TestAHelpPageLeadsToTheRoutes(t *testing.T) {
+	s := apitest.Start(t, apitest.Options{})
+	page := func(slug wire.Slug) string {
+		w := s.Do(http.MethodGet, "/problems/"+string(slug), "", "Accept", "text/html")
+		expect(t, w, http.StatusOK)
+		return w.Body.String()
+	}
+	for _, c := range []struct {
+		slug wire.Slug
+		link string // to the route in the documentation
+		is   bool
+	}{
+		{wire.SelfFriendship, `href="/docs#/Friends/addFriend"`, true},
+		{wire.SelfFriendship, `href="/docs#/Users/createUser"`, false},
+		{wire.ErasureNotFound, `href="/docs#/Users/getErasure"`, true},
+		{wire.PreconditionFailed, `href="/docs#/Users/renameUser"`, true},
+		{wire.PositionAhead, `href="/docs#/Events/friendListEvents"`, true},
+		{wire.PositionAhead, `href="/docs#/Events/userListEvents"`, true},
+		{wire.Internal, "Where it is answered", false}, // by all of them
+	} {
+		if got := strings.Contains(page(c.slug), c.link); got != c.is {
+			t.Errorf("the page of %s has %s: %v", c.slug, c.link, got)
+		}
+	}
+	if strings.Contains(page(wire.ValidationFailed), "<script") {
+		t.Error("a help page runs a script")
+	}
+}
+
+// TestTheDocumentIsTheSameEachTime: it may be kept, compared and signed.
+func TestTheDocumentIsTheSameEachTime(t *testing.T) {
+	first := apitest.Start(t, apitest.Options{}).Do(http.MethodGet, "/openapi.json", "").Body.String()
+	for range 5 {
+		if again := apitest.Start(t, apitest.Options{}).Do(http.MethodGet, "/openapi.json", "").Body.String(); again != first {
+			t.Fatal("the document differs from start to start")
+		}
+	}
+}

@@ -56,7 +56,7 @@ type Rebuild struct {
 	Done       int64          `json:"done"`  // events that the new generation has
 	Total      int64          `json:"total"` // events that there are
 	StartedAt  Time           `json:"startedAt"`
-	EndedAt    Time           `json:"endedAt"` // null while it runs
+	EndedAt    Time           `json:"endedAt" nullable:"true"` // null while it runs
 	Error      string         `json:"error,omitempty"`
 	Tables     []RebuiltTable `json:"tables,omitempty"`
 }

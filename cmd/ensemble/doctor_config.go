@@ -77,7 +77,7 @@ func flagsOf(app *kong.Application) map[string]*kong.Flag {
 
 // Three kinds of variables can set nothing without anybody noticing:
 //
-//	ENSEMBLE_EDGE_ADRESS        a name that was mistyped
+//	ENSEMBLE_EDGE_ADDRE         a name that was mistyped
 //	PORT beside SERVER_PORT     one that another one wins over
 //	SPRING_DATASOURCE_URL       one that only the Spring system needs
 //

@@ -34,8 +34,8 @@ func TestWhatTheConfigurationGetsWrongIsSaid(t *testing.T) {
 		{"no file", []string{"--config", dir + "/missing.json"}, nil, []string{
 			"problem configuration: the configuration can't be read: open " + dir + "/missing.json: no such file or directory → Name another file with --config, or make this one readable.",
 		}},
-		{"a variable that sets nothing", nil, map[string]string{"ENSEMBLE_EDGE_ADRESS": "x"}, []string{
-			"hint configuration: ENSEMBLE_EDGE_ADRESS is set, but no flag has this name: it does nothing → Correct its name or remove it; 'ensemble up --help' shows the names.",
+		{"a variable that sets nothing", nil, map[string]string{"ENSEMBLE_EDGE_ADDRE": "x"}, []string{
+			"hint configuration: ENSEMBLE_EDGE_ADDRE is set, but no flag has this name: it does nothing → Correct its name or remove it; 'ensemble up --help' shows the names.",
 		}},
 		{"a variable that sets something", nil, map[string]string{"ENSEMBLE_USER_ADDR": "off", "ENSEMBLE_CONFIG": ""}, nil},
 		{"Spring's variable beside ours", nil, map[string]string{"PORT": "1", "SERVER_PORT": "0", "ENSEMBLE_EDGE_ADDR": "127.0.0.1:0"}, []string{

@@ -18,5 +18,5 @@ func inodeOf(path string) string {
 	if !ok {
 		return ""
 	}
-	return strconv.FormatUint(uint64(s.Ino), 10)
+	return strconv.FormatUint(uint64(s.Ino), 10) //nolint:unconvert // it has another type on other systems
 }

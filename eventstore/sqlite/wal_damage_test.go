@@ -66,3 +66,26 @@ func TestDamageInTheLastTransactionTakesThatOneAtMost(t *testing.T) {
 		}
 	}
 }
+
+// TestHalfAFrameAfterABrokenHeaderIsNoLoss: only what was whole was ever acknowledged,
+// so only a whole frame proves that a header was good once.
+func TestHalfAFrameAfterABrokenHeaderIsNoLoss(t *testing.T) {
+	f, _, _ := walOf(t, 2)
+	broken := flipped(f.wal, 1, 0) // the magic
+	for _, c := range []struct {
+		name  string
+		bytes int
+		lost  bool
+	}{
+		{"no frame", walHeaderLen, false},
+		{"the head of a frame", walHeaderLen + frameHeaderLen, false},
+		{"less than the shortest page", walHeaderLen + frameHeaderLen + leastPage - 1, false},
+		{"as much as the shortest frame", walHeaderLen + frameHeaderLen + leastPage, true},
+		{"all of it", len(broken), true},
+	} {
+		path := files{db: f.db, wal: broken[:c.bytes]}.lay(t)
+		if err := checkWAL(path); (err != nil) != c.lost {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}

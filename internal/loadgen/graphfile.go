@@ -40,7 +40,11 @@ func ReadGraph(r io.Reader, name string) (*Graph, error) {
 	lines.Buffer(make([]byte, 0, MaxLine), MaxLine)
 	b := graphBuilder{graph: new(Graph), index: map[int64]int{}, seen: map[[2]int]struct{}{}}
 	for n := 1; lines.Scan(); n++ {
-		if err := b.line(lines.Text(), n == 1); err != nil {
+		text := lines.Text()
+		if n == 1 {
+			text = strings.TrimPrefix(text, "\ufeff") // the mark with which some editors begin a file
+		}
+		if err := b.line(text, n == 1); err != nil {
 			return nil, fmt.Errorf("%w: %s:%d: %w", ErrGraph, name, n, err)
 		}
 	}

@@ -43,6 +43,8 @@ func TestGraphFilesOfManyKinds(t *testing.T) {
 		"comments and blanks": "# a network\n\n% of three\n10 20\n20 30\n",
 		"a weight behind":     "10 20 0.5\n20 30 0.7\n",
 		"gzip":                compressed("10 20\n20 30\n"),
+		"a byte order mark":   "\ufeff10 20\n20 30\n",
+		"a mark and a header": "\ufeffid_1,id_2\n10,20\n20,30\n",
 	} {
 		got, err := ReadGraph(strings.NewReader(text), "file")
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
