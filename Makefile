@@ -4,7 +4,6 @@ SHELL       := /bin/bash
 BIN         := bin/ensemble
 TOOLS       := go tool -modfile=tools/go.mod
 FUZZTIME    ?= 5s
-FUZZ         = go test -run "^$$" -parallel 1 -fuzztime $(FUZZTIME) -fuzz
 DEMO        ?= --demo
 
 .PHONY: help
@@ -42,8 +41,8 @@ fmt: ## format the code
 	$(TOOLS) golangci-lint fmt ./...
 
 .PHONY: layers
-layers: ## plant a violation of each layer rule and see it caught
-	cd tools && go test -count=1 ./layers
+layers: ## plant a violation of each layer rule and see it caught, and test the other tools
+	cd tools && go test -count=1 ./...
 
 .PHONY: shape
 shape: ## measure the shape of the code against its gates
@@ -51,8 +50,7 @@ shape: ## measure the shape of the code against its gates
 
 .PHONY: fuzz
 fuzz: ## fuzz each decoder and the HTTP front, two at a time (FUZZTIME=5s each)
-	@grep -roE '^func Fuzz[A-Za-z0-9]+' --include='*_test.go' . | sed -E 's|^(.*)/[^/]*:func (.*)$$|\2 \1|' | \
-		xargs -P 2 -L 1 bash -c 'echo "== $$0 in $$1" && $(FUZZ) "^$$0\$$" "$$1"'
+	cd tools && go run ./fuzz -time $(FUZZTIME) ..
 
 .PHONY: bench
 bench: ## measure the log, the graph and the API, each with its baseline in the same run
