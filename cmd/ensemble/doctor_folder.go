@@ -20,7 +20,7 @@ import (
 )
 
 // Locks are only asked for, never waited for, and given back at once. A start that falls
-// into the same millisecond could find one taken; it says so and works when repeated.
+// into the same millisecond waits for it.
 
 // holderOf says who has the logs of a folder open, "" for nobody.
 func (e *examination) holderOf(data string) string {

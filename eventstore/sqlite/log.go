@@ -120,7 +120,7 @@ func (o Options) withDefaults() Options {
 
 // open opens everything in the order in which it depends on each other.
 func (l *Log) open(ctx context.Context) error {
-	if err := l.prepareFile(); err != nil {
+	if err := l.prepareFile(ctx); err != nil {
 		return err
 	}
 	if !l.opts.ReadOnly {
@@ -150,7 +150,7 @@ func (l *Log) open(ctx context.Context) error {
 
 // prepareFile takes the lock, and looks for damage that SQLite would take for
 // the traces of a crash.
-func (l *Log) prepareFile() error {
+func (l *Log) prepareFile(ctx context.Context) error {
 	if err := refuseUnfinished(filepath.Dir(l.path)); err != nil && !l.opts.restoring {
 		return err
 	}
@@ -158,14 +158,28 @@ func (l *Log) prepareFile() error {
 		return l.prepareReading()
 	}
 	l.lock = flock.New(l.path+".lock", flock.SetPermissions(0o600))
-	locked, err := l.lock.TryLock()
-	if err != nil {
-		return fmt.Errorf("lock log %s: %w; its folder must exist and be writable", l.path, err)
-	}
-	if !locked {
-		return &LockedError{Path: l.path}
+	if err := takeLock(ctx, l.lock, l.path); err != nil {
+		return err
 	}
 	return errors.Join(touch(l.path), checkWAL(l.path))
+}
+
+// takeLock locks a log for its only writer. It waits a moment: who opens the log to
+// read has the lock while the write-ahead log is looked at.
+func takeLock(ctx context.Context, lock *flock.Flock, path string) error {
+	wait, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	locked, err := lock.TryLockContext(wait, 5*time.Millisecond)
+	switch {
+	case locked:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err == nil, errors.Is(err, context.DeadlineExceeded):
+		return &LockedError{Path: path}
+	default:
+		return fmt.Errorf("lock log %s: %w; its folder must exist and be writable", path, err)
+	}
 }
 
 // touch makes the file, readable by its owner alone; SQLite gives its other files

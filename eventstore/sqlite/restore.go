@@ -81,7 +81,7 @@ func Restore(ctx context.Context, path, dir string, progress Progress) (m Manife
 	}
 	r := restore{dir: dir, manifest: m, progress: progress}
 	defer func() { err = errors.Join(err, r.release()) }()
-	if err := r.take(); err != nil {
+	if err := r.take(ctx); err != nil {
 		return m, err
 	}
 	if err := r.fill(ctx, path, file); err != nil {
@@ -100,15 +100,11 @@ type restore struct {
 
 // take makes sure that nobody works in the folder and that there is room, and puts
 // the mark of an unfinished restore there.
-func (r *restore) take() error {
+func (r *restore) take(ctx context.Context) error {
 	for _, l := range r.manifest.Logs {
 		lock := flock.New(r.path(l.Name)+".lock", flock.SetPermissions(0o600))
-		locked, err := lock.TryLock()
-		if err != nil {
-			return fmt.Errorf("lock the data folder: %w; it has to be writable", err)
-		}
-		if !locked {
-			return &LockedError{Path: r.path(l.Name)}
+		if err := takeLock(ctx, lock, r.path(l.Name)); err != nil {
+			return err
 		}
 		r.locks = append(r.locks, lock)
 	}

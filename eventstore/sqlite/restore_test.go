@@ -217,7 +217,7 @@ func TestAnInterruptedRestoreIsNotOpenedAndCanBeRunAgain(t *testing.T) {
 	file := w.backup()
 	dir := t.TempDir()
 	r := restore{dir: dir, manifest: Manifest{Logs: []BackedLog{{Name: "test"}}}}
-	if err := errors.Join(r.take(), r.release()); err != nil { // as far as the mark
+	if err := errors.Join(r.take(t.Context()), r.release()); err != nil { // as far as the mark
 		t.Fatal(err)
 	}
 	w.write(filepath.Join(dir, "test.db"), w.read(w.path)[:4000])

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,7 +10,9 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/gofrs/flock"
 	"go.uber.org/goleak"
 	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -160,6 +163,39 @@ func TestASecondWriterIsRefusedUntilTheFirstIsGone(t *testing.T) {
 	}
 	w.close()
 	w.open()
+}
+
+func TestAWriterWaitsForWhoOnlyLooks(t *testing.T) {
+	w := newWorld(t, Options{})
+	w.close()
+	looking := flock.New(w.path + ".lock")
+	if locked, err := looking.TryRLock(); err != nil || !locked {
+		t.Fatalf("looking: %v, %v", locked, err)
+	}
+	opened := make(chan error, 1)
+	go func() {
+		var err error
+		w.log, err = Open(t.Context(), w.path, Options{})
+		opened <- err
+	}()
+	select {
+	case err := <-opened:
+		t.Fatalf("opening beside a reader that has the lock says %v", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	if err := errors.Join(looking.Unlock(), <-opened); err != nil {
+		t.Fatal(err)
+	}
+	w.commit(1)
+}
+
+func TestWaitingForAnotherWriterEndsWithItsContext(t *testing.T) {
+	w := newWorld(t, Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Open(ctx, w.path, Options{}); !errors.Is(err, context.Canceled) {
+		t.Fatalf("opening when told to stop says %v", err)
+	}
 }
 
 func TestAReaderMayLookWhileAnotherProcessWrites(t *testing.T) {
