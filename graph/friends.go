@@ -5,17 +5,16 @@ import "slices"
 // Friends appends to dst the known friends of a user in either direction,
 // ascending. For a user who is not there the list is empty.
 func (g *Graph) Friends(dst []int64, user int64) ([]int64, error) {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	n, ok := g.find(user)
+	r := g.readers.enter()
+	defer r.leave()
+	t := g.tables.Load()
+	_, w, ok := t.find(user)
 	if !ok {
 		return dst, nil
 	}
 	start := len(dst)
-	for _, e := range g.people[n].friends {
-		if p := &g.people[e.number()]; p.presence == known {
-			dst = append(dst, p.id)
-		}
+	for _, e := range t.list(w) {
+		dst = t.appendKnown(dst, e.number())
 	}
 	slices.Sort(dst[start:])
 	return dst, nil
@@ -24,51 +23,58 @@ func (g *Graph) Friends(dst []int64, user int64) ([]int64, error) {
 // Mutual appends to dst the known friends that two users share, ascending. The
 // list is empty if they are one person, or one of them is not there.
 func (g *Graph) Mutual(dst []int64, a, b int64) ([]int64, error) {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	m, ok := g.find(a)
-	n, also := g.find(b)
+	r := g.readers.enter()
+	defer r.leave()
+	t := g.tables.Load()
+	_, w, ok := t.find(a)
+	_, v, also := t.find(b)
 	if !ok || !also || a == b {
 		return dst, nil
 	}
-	c := g.counter()
-	defer g.scratch.Put(c)
-	defer c.reset()
-	short, long := g.people[m].friends, g.people[n].friends
+	short, long := t.list(w), t.list(v)
 	if len(short) > len(long) {
 		short, long = long, short
 	}
-	c.count(short)
 	start := len(dst)
-	for _, e := range long {
-		if p := &g.people[e.number()]; c.counts[e.number()] > 0 && p.presence == known {
-			dst = append(dst, p.id)
-		}
+	for _, n := range r.narrow.both(len(t.people), short, long) {
+		dst = t.appendKnown(dst, n)
 	}
 	slices.Sort(dst[start:])
 	return dst, nil
 }
 
-// Stats says how large a graph is.
-type Stats struct {
-	People      int   // who are there
-	Stubs       int   // who were heard of, but not added yet
-	Erased      int   // who were removed
-	Friendships int   // pairs connected in at least one direction, whoever they are
-	Bytes       int64 // of the lists and the tables of people, about
+// appendKnown appends the id of somebody who is there.
+func (t *tables) appendKnown(dst []int64, n uint32) []int64 {
+	if t.word(n).presence() == known {
+		return append(dst, t.people[n].id)
+	}
+	return dst
 }
 
-// Stats returns how large the graph is.
-func (g *Graph) Stats() Stats {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	s := Stats{
-		People: g.counts[known], Stubs: g.counts[unknown], Erased: g.counts[erased], Friendships: g.halves / 2,
+// both returns who is in both lists: it marks those of the short one, and looks for
+// marks along the long one.
+func (c *counter[T]) both(people int, short, long []entry) []uint32 {
+	c.reserve(people)
+	if int(c.base) == c.most() {
+		clear(c.counts)
+		c.base = 0
 	}
-	const perPerson, perEntry = 40 + 24, 4 // the struct, and a slot of the map
-	s.Bytes = int64(cap(g.people)) * perPerson
-	for i := range g.people {
-		s.Bytes += int64(cap(g.people[i].friends)) * perEntry
+	c.base++
+	mark := c.base
+	for _, e := range short {
+		c.counts[e.number()] = mark
 	}
-	return s
+	if len(c.room) <= len(short) {
+		c.found = c.room[:0]
+		c.grow(len(short) + 1)
+	}
+	counts, room, n := c.counts, c.room, 0
+	for _, e := range long {
+		x := e.number()
+		room[n] = x
+		if counts[x] == mark {
+			n++
+		}
+	}
+	return room[:n]
 }

@@ -8,30 +8,61 @@
 //     however those of different pairs are mixed, as long as each pair's own
 //     changes keep their order; connections may come before their people,
 //   - only people that were added and not removed count and appear,
-//   - a query sees the graph between two calls of Apply.
+//   - queries wait for nobody and lock nothing, and allocate only until they have met
+//     a graph of this size.
 //
-// # How it works
+// # What a query sees while changes are made
 //
-// People are numbered densely in the order in which they are first heard of. The
-// connections of each are a list of numbers, unsorted: appending is cheaper than
-// sorting, and a query counts instead of merging. Each entry carries two bits, one
-// for each direction, so that the same connection asked for from both sides is one
-// connection, and a repeated change changes nothing:
+// Each list of friends as it was at one moment during the query, and never half a
+// change of it. Two lists may be of two moments: a friendship that is being made or
+// ended can be in the list of the one and not yet in that of the other. Between two
+// calls of Apply there is nothing of that kind to see.
+//
+// # Memory
+//
+// People are numbered densely in the order in which they are first heard of. Each has
+// 16 bytes: the id, and one word that says all of their list, so that it is read and
+// published at once.
+//
+//	 63                    32 31    30 29                     0
+//	+------------------------+--------+------------------------+
+//	| block                  |presence| length                 |   the word of a person
+//	+------------------------+--------+------------------------+
+//
+// A list is a block of entries in a slab, unsorted: appending is cheaper than sorting,
+// and a query counts instead of merging. Slabs are large slices without pointers,
+// which the garbage collector need not scan; blocks are multiples of eight entries that
+// grow by at most a quarter. Each entry carries two bits, one for each direction, so
+// that the same connection asked for from both sides is one connection, and a repeated
+// change changes nothing.
 //
 //	 31                    2   1   0
 //	+------------------------+---+---+
-//	|  number of the other   | in|out|
+//	|  number of the other   | in|out|                             an entry of a list
 //	+------------------------+---+---+
 //
-// A recommendation walks the lists of all friends and counts how often everybody
-// turns up there. Who turns up twice has two mutual friends. A bounded heap keeps
-// the best.
+// # One writer, any number of readers
+//
+// Apply appends behind the end of a list, where no reader looks, and then publishes
+// the new length. Every other change is made in a new block; the old one is retired
+// with the number of the present epoch, and reused once no reader is left that began
+// in that epoch or before. So a reader pins the epoch by one store, and needs nothing
+// else to be safe (Fraser, Practical Lock-Freedom, 2004, 5.2.3).
+//
+// # Counting
+//
+// A recommendation walks the lists of all friends and counts how often everybody turns
+// up there; who turns up twice has two mutual friends. The counters are 16 bits each
+// and are not cleared between queries: each query counts on from a base above
+// everything that was counted before. There is no branch that depends on the data: who
+// reaches the count that the best have is written down by a store that the next one
+// overwrites unless it was due. The bar rises while counting.
 package graph
 
 import (
 	"errors"
-	"fmt"
 	"sync"
+	"sync/atomic"
 )
 
 // MaxPeople is how many people a graph holds.
@@ -40,7 +71,7 @@ const MaxPeople = 1 << 30
 // The reasons for which Apply refuses a change.
 var (
 	ErrID   = errors.New("a person's id has to be at least 1")
-	ErrFull = errors.New("the graph holds as many people as it can")
+	ErrFull = errors.New("the graph holds as many people or friendships as it can")
 )
 
 // Kind says what a change does.
@@ -66,193 +97,48 @@ type Ranked struct {
 	Weight int
 }
 
-// Graph is the graph. Queries may run concurrently with each other and with
-// Apply; Apply is for one goroutine at a time.
+// Graph is the graph. Queries may run concurrently with each other and with Apply and
+// WriteSnapshot; calls of Apply wait for each other.
 type Graph struct {
-	mu      sync.RWMutex
-	numbers map[int64]uint32 // of people, by id
-	people  []person         // by number
-	halves  int              // entries in all lists
-	scratch sync.Pool        // *counter
-	counts  [erased + 1]int  // people by presence
+	tables  atomic.Pointer[tables] // where every query begins
+	readers readers
+
+	writing sync.Mutex // guards what follows
+	people  int        // how many numbers are given away
+	memory  memory
+	wave    wave
+
+	counts [erased + 1]atomic.Int64 // people by presence
+	halves atomic.Int64             // entries in all lists
+	bytes  atomic.Int64             // of the tables and the slabs
 }
-
-// person is what the graph knows of somebody.
-type person struct {
-	id       int64
-	presence presence
-	friends  []entry
-}
-
-// presence says whether a person is there.
-type presence uint8
-
-const (
-	unknown presence = iota // heard of, not added yet
-	known
-	erased // removed, for ever
-)
-
-// entry is one connection in a list: the number of the other, and directions.
-type entry uint32
-
-const (
-	out       entry = 1 // the owner of the list connected
-	in        entry = 2 // the other connected
-	bothWays        = out | in
-	entryBits       = 2
-)
-
-// number returns who the entry leads to.
-func (e entry) number() uint32 { return uint32(e >> entryBits) }
 
 // New returns an empty graph.
-func New() *Graph { return &Graph{numbers: map[int64]uint32{}} }
-
-// Apply makes changes in order and returns how many of them changed anything. At
-// the first one that can't be made it stops; those before it are made.
-//
-// Errors: [ErrID], [ErrFull].
-func (g *Graph) Apply(changes []Change) (changed int, err error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for i := range changes {
-		did, err := g.apply(&changes[i])
-		if err != nil {
-			return changed, fmt.Errorf("change %d: %w", i, err)
-		}
-		if did {
-			changed++
-		}
-	}
-	return changed, nil
+func New() *Graph {
+	g := &Graph{}
+	g.memory.limit = maxSlabs
+	g.readers.init()
+	g.publish(&tables{people: make([]person, firstPeople), slots: make([]uint64, firstSlots), newest: &g.tables})
+	return g
 }
 
-// apply makes one change and says whether it changed anything.
-func (g *Graph) apply(c *Change) (bool, error) {
-	from, err := g.number(c.From)
-	if err != nil {
-		return false, err
-	}
-	switch c.Kind {
-	case AddUser:
-		return g.setPresence(from, known), nil
-	case RemoveUser:
-		return g.setPresence(from, erased), nil
-	case Connect, Disconnect:
-		to, err := g.number(c.To)
-		if err != nil || from == to {
-			return false, err
-		}
-		if c.Kind == Connect {
-			return g.connect(from, to), nil
-		}
-		return g.disconnect(from, to), nil
-	}
-	return false, fmt.Errorf("unknown kind of change %d", c.Kind)
+// Stats says how large a graph is.
+type Stats struct {
+	People      int   // who are there
+	Stubs       int   // who were heard of, but not added yet
+	Erased      int   // who were removed
+	Friendships int   // pairs connected in at least one direction, whoever they are
+	Bytes       int64 // of the lists and the tables of people, with what they have in reserve
 }
 
-// number returns the number of a person, who gets one if they have none.
-func (g *Graph) number(id int64) (uint32, error) {
-	if n, ok := g.numbers[id]; ok {
-		return n, nil
+// Stats returns how large the graph is. While changes are made, its numbers may be of
+// different moments.
+func (g *Graph) Stats() Stats {
+	return Stats{
+		People:      int(g.counts[known].Load()),
+		Stubs:       int(g.counts[unknown].Load()),
+		Erased:      int(g.counts[erased].Load()),
+		Friendships: int(g.halves.Load() / 2),
+		Bytes:       g.bytes.Load(),
 	}
-	if id < 1 {
-		return 0, fmt.Errorf("%w: %d", ErrID, id)
-	}
-	if len(g.people) >= MaxPeople {
-		return 0, ErrFull
-	}
-	n := uint32(len(g.people))
-	g.numbers[id] = n
-	g.people = append(g.people, person{id: id})
-	g.counts[unknown]++
-	return n, nil
-}
-
-// setPresence moves a person on; there is no way back from erased.
-func (g *Graph) setPresence(n uint32, to presence) bool {
-	p := &g.people[n]
-	if p.presence >= to {
-		return false
-	}
-	g.counts[p.presence]--
-	g.counts[to]++
-	p.presence = to
-	return true
-}
-
-// connect sets the direction bit from → to, in both lists.
-func (g *Graph) connect(from, to uint32) bool {
-	a, b := &g.people[from], &g.people[to]
-	i, j, found := locate(a, b, from, to)
-	if !found {
-		a.friends = append(a.friends, entry(to)<<entryBits|out)
-		b.friends = append(b.friends, entry(from)<<entryBits|in)
-		g.halves += 2
-		return true
-	}
-	if a.friends[i]&out != 0 {
-		return false
-	}
-	a.friends[i] |= out
-	b.friends[j] |= in
-	return true
-}
-
-// disconnect clears the direction bit from → to; without any the two are
-// strangers.
-func (g *Graph) disconnect(from, to uint32) bool {
-	a, b := &g.people[from], &g.people[to]
-	i, j, found := locate(a, b, from, to)
-	if !found || a.friends[i]&out == 0 {
-		return false
-	}
-	if a.friends[i]&bothWays == bothWays {
-		a.friends[i] &^= out
-		b.friends[j] &^= in
-		return true
-	}
-	a.friends = cut(a.friends, i)
-	b.friends = cut(b.friends, j)
-	g.halves -= 2
-	return true
-}
-
-// locate finds the entries of two people in each other's list. It looks through
-// the shorter list first: mostly there is nothing to find.
-func locate(a, b *person, from, to uint32) (i, j int, found bool) {
-	if len(a.friends) <= len(b.friends) {
-		if i = index(a.friends, to); i < 0 {
-			return 0, 0, false
-		}
-		return i, index(b.friends, from), true
-	}
-	if j = index(b.friends, from); j < 0 {
-		return 0, 0, false
-	}
-	return index(a.friends, to), j, true
-}
-
-// index returns where somebody is in a list, -1 if nowhere.
-func index(list []entry, n uint32) int {
-	for i, e := range list {
-		if e.number() == n {
-			return i
-		}
-	}
-	return -1
-}
-
-// cut removes an entry from an unsorted list.
-func cut(list []entry, i int) []entry {
-	last := len(list) - 1
-	list[i] = list[last]
-	return list[:last]
-}
-
-// find returns a person who is there.
-func (g *Graph) find(id int64) (n uint32, ok bool) {
-	n, ok = g.numbers[id]
-	return n, ok && g.people[n].presence == known
 }

@@ -1,17 +1,17 @@
 package graph
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 )
 
 // snapshotMagic begins every snapshot; its last character is the version of the
 // format, which is drawn in docs/format/graph.md.
-const snapshotMagic = "ENSGRAF1"
+const snapshotMagic = "ENSGRAF2"
 
 // MaxMeta is how many bytes of meta a snapshot holds.
 const MaxMeta = 1 << 20
@@ -21,157 +21,110 @@ const MaxMeta = 1 << 20
 var ErrSnapshot = errors.New("not a usable snapshot")
 
 // WriteSnapshot writes the graph and up to MaxMeta bytes of the caller's, such as
-// the positions it has reached. Apply waits meanwhile.
+// the positions it has reached. The graph is written as it is when the first byte is;
+// until then Apply waits, for as long as it takes to copy 16 bytes a person. Queries
+// and Apply run on while the rest is written.
 func (g *Graph) WriteSnapshot(w io.Writer, meta []byte) error {
 	if len(meta) > MaxMeta {
 		return fmt.Errorf("%d bytes of meta, at most %d", len(meta), MaxMeta)
 	}
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	s := &snapshotWriter{w: bufio.NewWriterSize(w, 1<<16)}
-	s.write([]byte(snapshotMagic))
-	s.word(uint32(len(meta)))
-	s.write(meta)
-	s.word(uint32(len(g.people)))
-	for i := range g.people {
-		s.person(&g.people[i])
+	r, t := g.cut()
+	defer r.leave()
+	s := snapshotWriter{w: w, tables: t}
+	s.header(meta, len(t.people))
+	for first := 0; first < len(t.people); {
+		first = s.part(first)
 	}
-	s.word(s.sum)
 	if s.err != nil {
 		return fmt.Errorf("write snapshot: %w", s.err)
 	}
-	return s.w.Flush()
-}
-
-// ReadSnapshot returns the graph that was written, and its meta.
-//
-// Errors: [ErrSnapshot], and those of the reader.
-func ReadSnapshot(r io.Reader) (*Graph, []byte, error) {
-	s := &snapshotReader{r: bufio.NewReaderSize(r, 1<<16)}
-	magic := s.read(len(snapshotMagic))
-	if s.err == nil && string(magic) != snapshotMagic {
-		return nil, nil, fmt.Errorf("%w: it begins with %q", ErrSnapshot, magic)
-	}
-	n := s.word()
-	if n > MaxMeta {
-		return nil, nil, fmt.Errorf("%w: %d bytes of meta", ErrSnapshot, n)
-	}
-	meta := append([]byte(nil), s.read(int(n))...)
-	g := New()
-	people := s.word()
-	for i := uint32(0); i < people && s.err == nil; i++ {
-		s.person(g, people)
-	}
-	sum := s.sum
-	if stored := s.word(); s.err == nil && stored != sum {
-		s.err = errors.New("its checksum is wrong")
-	}
-	if s.err == nil {
-		s.err = g.check()
-	}
-	if s.err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrSnapshot, s.err)
-	}
-	return g, meta, nil
-}
-
-// snapshotWriter writes the primitives of the format and sums them up.
-type snapshotWriter struct {
-	w       *bufio.Writer
-	sum     uint32
-	err     error
-	scratch [8]byte
-}
-
-// write writes raw bytes; after an error it does nothing.
-func (s *snapshotWriter) write(b []byte) {
-	if s.err == nil {
-		_, s.err = s.w.Write(b)
-		s.sum = crc32.Update(s.sum, crc32.MakeTable(crc32.Castagnoli), b)
-	}
-}
-
-// word writes 4 bytes, little-endian.
-func (s *snapshotWriter) word(n uint32) {
-	binary.LittleEndian.PutUint32(s.scratch[:4], n)
-	s.write(s.scratch[:4])
-}
-
-// person writes a person and their list, with the list's own encoding.
-func (s *snapshotWriter) person(p *person) {
-	binary.LittleEndian.PutUint64(s.scratch[:], uint64(p.id))
-	s.write(s.scratch[:])
-	s.word(uint32(p.presence))
-	s.word(uint32(len(p.friends)))
-	for _, e := range p.friends {
-		s.word(uint32(e))
-	}
-}
-
-// snapshotReader is the counterpart of snapshotWriter.
-type snapshotReader struct {
-	r       *bufio.Reader
-	sum     uint32
-	err     error
-	scratch []byte
-}
-
-// read returns n bytes, which are good until the next call.
-func (s *snapshotReader) read(n int) []byte {
-	if cap(s.scratch) < n {
-		s.scratch = make([]byte, n)
-	}
-	b := s.scratch[:n]
-	if s.err != nil {
-		clear(b)
-		return b
-	}
-	_, s.err = io.ReadFull(s.r, b)
-	s.sum = crc32.Update(s.sum, crc32.MakeTable(crc32.Castagnoli), b)
-	return b
-}
-
-// word reads 4 bytes, little-endian; 0 after an error.
-func (s *snapshotReader) word() uint32 { return binary.LittleEndian.Uint32(s.read(4)) }
-
-// person reads one person into the graph. A forged length allocates only as much
-// as there is to read.
-func (s *snapshotReader) person(g *Graph, people uint32) {
-	id := int64(binary.LittleEndian.Uint64(s.read(8)))
-	p, n := presence(s.word()), s.word()
-	if s.err != nil {
-		return
-	}
-	number, err := g.number(id)
-	if err != nil || int(number) != len(g.people)-1 || p > erased || n >= people {
-		s.err = errors.Join(err, fmt.Errorf("person %d makes no sense", id))
-		return
-	}
-	g.setPresence(number, p)
-	list := make([]entry, 0, min(n, 1<<12))
-	for ; n > 0 && s.err == nil; n-- {
-		list = append(list, entry(s.word()))
-	}
-	g.people[number].friends = list
-	g.halves += len(list)
-}
-
-// check makes sure that every entry names a person and has its counterpart.
-func (g *Graph) check() error {
-	seen := make(map[[2]uint32]entry, g.halves)
-	for n := range g.people {
-		for _, e := range g.people[n].friends {
-			pair := [2]uint32{uint32(n), e.number()}
-			if _, twice := seen[pair]; twice || int(e.number()) >= len(g.people) || int(e.number()) == n || e&bothWays == 0 {
-				return fmt.Errorf("person %d has a connection that makes no sense", g.people[n].id)
-			}
-			seen[pair] = e & bothWays
-		}
-	}
-	for pair, e := range seen {
-		if seen[[2]uint32{pair[1], pair[0]}] != e>>1|e<<1&bothWays {
-			return fmt.Errorf("person %d has a connection in one list only", g.people[pair[0]].id)
-		}
-	}
 	return nil
+}
+
+// cut returns the graph as it is now; no block of it is reused before the reader leaves.
+func (g *Graph) cut() (*reader, *tables) {
+	g.writing.Lock()
+	defer g.writing.Unlock()
+	r, t := g.readers.enter(), *g.tables.Load()
+	t.people = append([]person(nil), t.people[:g.people]...)
+	return r, &t
+}
+
+// The parts of a snapshot: at most so many people, and entries unless one person has
+// more.
+const (
+	partPeople  = 1 << 15
+	partEntries = 1 << 18
+)
+
+// partHead is what a part begins with: how many people and entries it has, and the
+// checksum of all that follows.
+const partHead = 3 * 4
+
+// perPerson is how many bytes of a part a person has, besides the entries.
+const perPerson = 8 + 4
+
+func castagnoli(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
+
+// snapshotWriter writes the parts.
+type snapshotWriter struct {
+	w      io.Writer
+	tables *tables
+	buffer []byte
+	err    error
+}
+
+// flush writes what is in the buffer; after an error it does nothing.
+func (s *snapshotWriter) flush() {
+	if s.err == nil {
+		_, s.err = s.w.Write(s.buffer)
+	}
+}
+
+// header writes the magic, the meta, and how many people there are.
+func (s *snapshotWriter) header(meta []byte, people int) {
+	b := append(s.buffer[:0], snapshotMagic...)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(meta)))
+	b = append(b, meta...)
+	b = binary.LittleEndian.AppendUint32(b, uint32(people))
+	s.buffer = binary.LittleEndian.AppendUint32(b, castagnoli(b))
+	s.flush()
+}
+
+// part writes people from a first one on, and returns the one after them.
+func (s *snapshotWriter) part(first int) (next int) {
+	people, entries := s.tables.people, 0
+	for next = first; next < len(people) && next-first < partPeople; next++ {
+		n := word(people[next].word).length()
+		if next > first && entries+n > partEntries {
+			break
+		}
+		entries += n
+	}
+	b := binary.LittleEndian.AppendUint32(s.buffer[:0], uint32(next-first))
+	b = binary.LittleEndian.AppendUint32(b, uint32(entries))
+	b = binary.LittleEndian.AppendUint32(b, 0)
+	for _, p := range people[first:next] {
+		b = binary.LittleEndian.AppendUint64(b, uint64(p.id))
+	}
+	for _, p := range people[first:next] {
+		b = binary.LittleEndian.AppendUint32(b, uint32(p.word)) // presence and length
+	}
+	for _, p := range people[first:next] {
+		b = appendEntries(b, s.tables.list(word(p.word)))
+	}
+	binary.LittleEndian.PutUint32(b[partHead-4:], castagnoli(b[partHead:]))
+	s.buffer = b
+	s.flush()
+	return next
+}
+
+// appendEntries appends a list, little-endian.
+func appendEntries(b []byte, list []entry) []byte {
+	n := len(b)
+	b = slices.Grow(b, 4*len(list))[:n+4*len(list)]
+	for i, e := range list {
+		binary.LittleEndian.PutUint32(b[n+4*i:], uint32(e))
+	}
+	return b
 }

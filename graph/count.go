@@ -1,0 +1,191 @@
+package graph
+
+import "unsafe"
+
+// counter counts how often people turn up. Its memory is kept from query to query.
+//
+// A count is above base if it is of this query; everything else counts as 0, so that
+// nothing need be cleared between queries. The upper half of the numbers is for who is
+// left out: they never reach the target, however often they turn up.
+type counter[T uint16 | uint32] struct {
+	counts []T // by number
+	base   T
+
+	tables  *tables
+	query   Query
+	friends []word   // the lists of known friends
+	paths   int      // how many entries these have
+	floor   int      // the weight that a candidate has to have
+	target  uint32   // the count that is written down when it is reached
+	found   []uint32 // everybody whose count has reached the target
+	room    []uint32 // found, with what comes behind it
+
+	histogram []int32
+	keys      []uint64
+	spare     []uint64
+}
+
+// chunk is how many entries are counted between two looks at how much was found.
+const chunk = 1024
+
+// leftOut is the count from which on somebody is left out.
+func (c *counter[T]) leftOut() T { return ^T(0)>>1 + 1 }
+
+// most returns how many friends can be counted.
+func (c *counter[T]) most() int { return int(c.leftOut() - 1) }
+
+// gather finds the lists of all friends who are there.
+func (c *counter[T]) gather(t *tables, mine []entry) {
+	c.friends, c.paths = c.friends[:0], 0
+	for _, e := range mine {
+		if w := t.word(e.number()); w.presence() == known {
+			c.friends = append(c.friends, w)
+			c.paths += w.length()
+		}
+	}
+}
+
+// begin makes room for everybody, with all counts 0.
+func (c *counter[T]) begin(t *tables, q Query) {
+	c.reserve(len(t.people))
+	if int(c.base)+len(c.friends) > c.most() {
+		clear(c.counts)
+		c.base = 0
+	}
+	c.tables, c.query = t, q
+	c.floor = q.MinWeight
+	c.target = uint32(c.base) + uint32(c.floor)
+	c.found = c.room[:0]
+}
+
+// reserve makes room for the counts of some people.
+func (c *counter[T]) reserve(people int) {
+	if len(c.counts) < people {
+		c.counts = make([]T, people)
+		adviseHuge(c.counts)
+		c.base = 0
+	}
+}
+
+// end makes all counts 0 again.
+func (c *counter[T]) end(me uint32, mine []entry) {
+	c.counts[me] = 0
+	for _, e := range mine {
+		c.counts[e.number()] = 0
+	}
+	c.base += T(len(c.friends))
+	c.tables = nil
+}
+
+// exclude leaves out the asker and all friends.
+func (c *counter[T]) exclude(me uint32, mine []entry) {
+	c.counts[me] = c.leftOut()
+	for _, e := range mine {
+		c.counts[e.number()] = c.leftOut()
+	}
+}
+
+// weight returns how often somebody was counted who has been found.
+func (c *counter[T]) weight(n uint32) int { return int(c.counts[n] - c.base) }
+
+// countAll counts everybody in a list once more.
+func (c *counter[T]) countAll(list []entry) {
+	for len(list) > 0 {
+		part := list[:min(len(list), chunk)]
+		list = list[len(part):]
+		n := len(c.found)
+		if len(c.room)-n < len(part) {
+			c.settle()
+			n = len(c.found)
+			if len(c.room)-n < len(part)+n {
+				c.grow(n + len(part))
+			}
+		}
+		c.found = c.room[:c.count(part, n)]
+	}
+}
+
+// grow makes room for at least twice as many as were found.
+func (c *counter[T]) grow(n int) {
+	room := make([]uint32, max(2*n, 4*chunk))
+	copy(room, c.found)
+	c.room, c.found = room, room[:len(c.found)]
+}
+
+// count counts a list, writes who reaches the target behind the n already found, and
+// returns how many are found then.
+func (c *counter[T]) count(list []entry, n int) int {
+	if unsafe.Sizeof(T(0)) == 2 {
+		return count16(list, unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(c.counts))), len(c.counts)),
+			uint32(c.base), c.target, c.room, n)
+	}
+	return countGo(list, c.counts, c.base, c.target, c.room, n)
+}
+
+// countGo is count in Go.
+func countGo[T uint16 | uint32](list []entry, counts []T, base T, target uint32, room []uint32, n int) int {
+	for _, e := range list {
+		x := e.number()
+		count := max(uint32(counts[x]), uint32(base)) + 1
+		counts[x] = T(count)
+		room[n] = x
+		if count == target {
+			n++
+		}
+	}
+	return n
+}
+
+// settle raises the floor to the weight that as many as are wanted have already, and
+// drops who is below; they are found again if they get there.
+func (c *counter[T]) settle() {
+	if c.query.Limit <= 0 || c.query.After.Weight <= len(c.friends) {
+		return // nobody's place is sure before all is counted
+	}
+	if c.reached(false) <= c.floor {
+		return
+	}
+	if floor := c.reached(true); floor > c.floor {
+		c.floor = floor
+		c.target = uint32(c.base) + uint32(floor)
+		kept := c.found[:0]
+		for _, n := range c.found {
+			if c.weight(n) >= floor {
+				kept = append(kept, n)
+			}
+		}
+		c.found = kept
+	}
+}
+
+// reached returns the highest weight that as many as are wanted have reached; it asks
+// whether they are there, or takes everybody for being there.
+func (c *counter[T]) reached(ask bool) int {
+	size := len(c.friends) + 2
+	if cap(c.histogram) < size {
+		c.histogram = make([]int32, size)
+	}
+	h := c.histogram[:size]
+	clear(h)
+	for _, n := range c.found {
+		if w := c.weight(n); w > c.floor && (!ask || c.tables.word(n).presence() == known) {
+			h[min(w, size-1)]++
+		}
+	}
+	sum := 0
+	for w := size - 1; w > c.floor; w-- {
+		if sum += int(h[w]); sum >= c.query.Limit {
+			return w
+		}
+	}
+	return c.floor
+}
+
+// prefetch brings the list of a friend who is counted soon into the cache.
+func (c *counter[T]) prefetch(i int) {
+	if i < len(c.friends) {
+		if list := c.tables.list(c.friends[i]); len(list) > 0 {
+			prefetch(list)
+		}
+	}
+}

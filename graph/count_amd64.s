@@ -1,0 +1,69 @@
+//go:build !purego && !race
+
+#include "textflag.h"
+
+// One entry: AX its number; R11 its count, at least base, plus one; written back; the
+// number written behind those found; DX one more if the count is the target.
+#define COUNT(offset) \
+	MOVL    offset(SI), AX      \
+	SHRL    $2, AX              \
+	MOVWLZX (DI)(AX*2), R11     \
+	CMPL    R11, R8             \
+	CMOVLCS R8, R11             \
+	INCL    R11                 \
+	MOVW    R11, (DI)(AX*2)     \
+	MOVL    AX, (BX)(DX*4)      \
+	XORL    R9, R11             \
+	CMPL    R11, $1             \
+	ADCQ    $0, DX
+
+// func count16(list []entry, counts []uint16, base, target uint32, room []uint32, n int) int
+TEXT ·count16(SB), NOSPLIT, $0-96
+	MOVQ list_base+0(FP), SI
+	MOVQ list_len+8(FP), CX
+	MOVQ counts_base+24(FP), DI
+	MOVL base+48(FP), R8
+	MOVL target+52(FP), R9
+	MOVQ room_base+56(FP), BX
+	MOVQ n+80(FP), DX
+	SUBQ $4, CX
+	JLT  rest
+
+four:
+	COUNT(0)
+	COUNT(4)
+	COUNT(8)
+	COUNT(12)
+	ADDQ $16, SI
+	SUBQ $4, CX
+	JGE  four
+
+rest:
+	ADDQ $4, CX
+	JEQ  done
+
+one:
+	COUNT(0)
+	ADDQ $4, SI
+	DECQ CX
+	JNE  one
+
+done:
+	MOVQ DX, ret+88(FP)
+	RET
+
+// func prefetch(list []entry)
+TEXT ·prefetch(SB), NOSPLIT, $0-24
+	MOVQ list_base+0(FP), SI
+	MOVQ list_len+8(FP), CX
+	LEAQ (SI)(CX*4), R10
+	LEAQ 512(SI), R11
+	CMPQ R10, R11
+	CMOVQHI R11, R10
+
+line:
+	PREFETCHT0 (SI)
+	ADDQ $64, SI
+	CMPQ SI, R10
+	JCS  line
+	RET

@@ -1,0 +1,11 @@
+//go:build !amd64 || purego || race
+
+package graph
+
+// count16 is count for narrow counters.
+func count16(list []entry, counts []uint16, base, target uint32, room []uint32, n int) int {
+	return countGo(list, counts, uint16(base), target, room, n)
+}
+
+// prefetch is for processors that are told to.
+func prefetch([]entry) {}

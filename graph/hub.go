@@ -1,0 +1,81 @@
+package graph
+
+import (
+	"runtime"
+	"sync"
+)
+
+// apartFrom is how many paths a query has to have before its friends are counted on
+// several cores: below, the cores would wait longer for each other than they save. A
+// variable for tests.
+var apartFrom = 1 << 20
+
+// countApart counts the lists of all friends on all cores, each with counters of its
+// own, and adds these up. It pays for who has so many friends that nearly everybody is
+// a friend of some of them.
+func (c *counter[T]) countApart(g *Graph) {
+	cores := runtime.GOMAXPROCS(0)
+	places := make([]*reader, cores)
+	for i := range places {
+		places[i] = g.readers.enter()
+		defer places[i].leave()
+	}
+	c.reserveRoom(len(c.counts))
+	share := min((len(c.friends)+cores-1)/cores, places[0].narrow.most())
+	for left := c.friends; len(left) > 0; {
+		var wg sync.WaitGroup
+		var counted []*counter[uint16]
+		for _, p := range places {
+			part := left[:min(share, len(left))]
+			left = left[len(part):]
+			counted = append(counted, &p.narrow)
+			wg.Go(func() { p.narrow.countOnly(c.tables, part) })
+		}
+		wg.Wait()
+		for _, other := range counted {
+			addUp(c, other)
+		}
+	}
+	c.findAll()
+}
+
+// countOnly counts some lists and writes nobody down.
+func (c *counter[T]) countOnly(t *tables, friends []word) {
+	c.friends = append(c.friends[:0], friends...)
+	c.begin(t, Query{})
+	c.target = ^uint32(0)
+	for i := range c.friends {
+		c.prefetch(i + 3)
+		c.countAll(t.list(c.friends[i]))
+	}
+}
+
+// addUp adds what another counter has counted since it began, and ends that.
+func addUp[T uint16 | uint32](c *counter[T], other *counter[uint16]) {
+	base := other.base
+	for n, count := range other.counts[:min(len(other.counts), len(c.counts))] {
+		if count > base && c.counts[n] < c.leftOut() {
+			c.counts[n] = max(c.counts[n], c.base) + T(count-base)
+		}
+	}
+	other.base += uint16(len(other.friends))
+	other.tables = nil
+}
+
+// findAll writes down whose count has reached the floor.
+func (c *counter[T]) findAll() {
+	c.found = c.room[:0]
+	for n, count := range c.counts {
+		if count < c.leftOut() && uint32(count) >= c.target {
+			c.found = append(c.found, uint32(n))
+		}
+	}
+}
+
+// reserveRoom makes room for everybody to be found.
+func (c *counter[T]) reserveRoom(people int) {
+	if len(c.room) < people {
+		c.room = make([]uint32, people)
+	}
+	c.found = c.room[:0]
+}
