@@ -154,11 +154,11 @@ func (g *Graph) disconnect(t *tables, from, to uint32) (bool, error) {
 
 // push connects two strangers. Nothing is changed if there is no room for both.
 func (g *Graph) push(from, to uint32) error {
-	w, err := g.room(from)
+	w, err := g.makeRoom(from)
 	if err != nil {
 		return err
 	}
-	v, err := g.room(to)
+	v, err := g.makeRoom(to)
 	if err != nil {
 		return err
 	}
@@ -169,8 +169,8 @@ func (g *Graph) push(from, to uint32) error {
 	return nil
 }
 
-// room returns the word of a person whose block has room for one more.
-func (g *Graph) room(n uint32) (word, error) {
+// makeRoom returns the word of a person whose block has room for one more.
+func (g *Graph) makeRoom(n uint32) (word, error) {
 	w := g.tables.Load().word(n)
 	length := w.length()
 	if length%unit != 0 || length < units(length)*unit {

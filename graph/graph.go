@@ -102,9 +102,11 @@ type Ranked struct {
 type Graph struct {
 	tables  atomic.Pointer[tables] // where every query begins
 	readers readers
+	apart   int // how many paths are counted on several cores; fewer on one
 
 	writing sync.Mutex // guards what follows
 	people  int        // how many numbers are given away
+	room    int        // how many there are
 	memory  memory
 	wave    wave
 
@@ -115,7 +117,7 @@ type Graph struct {
 
 // New returns an empty graph.
 func New() *Graph {
-	g := &Graph{}
+	g := &Graph{apart: 1 << 20, room: MaxPeople}
 	g.memory.limit = maxSlabs
 	g.readers.init()
 	g.publish(&tables{people: make([]person, firstPeople), slots: make([]uint64, firstSlots), newest: &g.tables})

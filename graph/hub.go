@@ -5,11 +5,6 @@ import (
 	"sync"
 )
 
-// apartFrom is how many paths a query has to have before its friends are counted on
-// several cores: below, the cores would wait longer for each other than they save. A
-// variable for tests.
-var apartFrom = 1 << 20
-
 // countApart counts the lists of all friends on all cores, each with counters of its
 // own, and adds these up. It pays for who has so many friends that nearly everybody is
 // a friend of some of them.

@@ -91,7 +91,7 @@ func (g *Graph) numberOf(id int64) (uint32, error) {
 	if id < 1 {
 		return 0, fmt.Errorf("%w: %d", ErrID, id)
 	}
-	if g.people >= MaxPeople {
+	if g.people >= g.room {
 		return 0, ErrFull
 	}
 	if g.people == len(t.people) || g.people >= len(t.slots)/4*3 {

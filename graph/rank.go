@@ -53,7 +53,7 @@ func (c *counter[T]) rank(g *Graph, dst []Ranked, t *tables, me uint32, mine []e
 	}
 	c.begin(t, q)
 	c.exclude(me, mine)
-	if c.paths >= apartFrom && c.paths/4 >= len(t.people) {
+	if c.paths >= g.apart && c.paths/4 >= len(t.people) {
 		c.countApart(g)
 	} else {
 		for i := range c.friends {
