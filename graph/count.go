@@ -1,7 +1,5 @@
 package graph
 
-import "unsafe"
-
 // counter counts how often people turn up. Its memory is kept from query to query.
 //
 // A count is above base if it is of this query; everything else counts as 0, so that
@@ -19,6 +17,7 @@ type counter[T uint16 | uint32] struct {
 	target  uint32   // the count that is written down when it is reached
 	found   []uint32 // everybody whose count has reached the target
 	room    []uint32 // found, with what comes behind it
+	enough  int      // how many may be found before the floor is looked at
 
 	histogram []int32
 	keys      []uint64
@@ -56,6 +55,7 @@ func (c *counter[T]) begin(t *tables, q Query) {
 	c.floor = q.MinWeight
 	c.target = uint32(c.base) + uint32(c.floor)
 	c.found = c.room[:0]
+	c.enough = 4 * q.Limit
 }
 
 // reserve makes room for the counts of some people.
@@ -93,15 +93,14 @@ func (c *counter[T]) countAll(list []entry) {
 	for len(list) > 0 {
 		part := list[:min(len(list), chunk)]
 		list = list[len(part):]
-		n := len(c.found)
-		if len(c.room)-n < len(part) {
+		if len(c.found) > c.enough {
 			c.settle()
-			n = len(c.found)
-			if len(c.room)-n < len(part)+n {
-				c.grow(n + len(part))
-			}
+			c.enough = max(2*len(c.found), 4*c.query.Limit)
 		}
-		c.found = c.room[:c.count(part, n)]
+		if n := len(c.found); len(c.room) < n+len(part) {
+			c.grow(n + len(part))
+		}
+		c.found = c.room[:c.count(part, len(c.found))]
 	}
 }
 
@@ -115,9 +114,8 @@ func (c *counter[T]) grow(n int) {
 // count counts a list, writes who reaches the target behind the n already found, and
 // returns how many are found then.
 func (c *counter[T]) count(list []entry, n int) int {
-	if unsafe.Sizeof(T(0)) == 2 {
-		return count16(list, unsafe.Slice((*uint16)(unsafe.Pointer(unsafe.SliceData(c.counts))), len(c.counts)),
-			uint32(c.base), c.target, c.room, n)
+	if narrow, ok := any(c).(*counter[uint16]); ok {
+		return count16(list, narrow.counts, uint32(narrow.base), c.target, c.room, n)
 	}
 	return countGo(list, c.counts, c.base, c.target, c.room, n)
 }
