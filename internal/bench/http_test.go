@@ -65,7 +65,7 @@ func TestWhatIsNoSuccessIsAFailure(t *testing.T) {
 		case "/moved":
 			http.Redirect(w, r, "/", http.StatusFound)
 		case "/refused":
-			w.WriteHeader(http.StatusConflict)
+			http.Error(w, "no", http.StatusConflict)
 		default:
 			w.WriteHeader(http.StatusNoContent)
 		}
@@ -79,11 +79,16 @@ func TestWhatIsNoSuccessIsAFailure(t *testing.T) {
 		}
 	}()
 	for path, says := range map[string]string{
-		"/": "", "/cut": "EOF", "/moved": "was answered 302", "/refused": "GET /refused was answered 409 Conflict", "%": "invalid",
+		"/": "", "/cut": "EOF", "/moved": "was answered 302", "/refused": "GET /refused was answered 409: no",
 	} {
-		err := h.request(t.Context(), http.MethodGet, path)
+		_, err := h.send(t.Context(), 3, 5, func(dst []byte, _ int64) []byte {
+			return AppendRequest(dst, http.MethodGet, h.address, path)
+		})
 		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
 			t.Errorf("%s: %v", path, err)
+		}
+		if open := len(h.fast[3]); (open == 3) != (says == "") { // those that failed are of no use any more
+			t.Errorf("%s: %d connections are kept", path, open)
 		}
 	}
 }
