@@ -66,7 +66,7 @@ type httpMeasure struct {
 	served    chan error
 	fast      map[int]Connections // by how many they are
 	transport *http.Transport     // of the open load
-	oneByOne  atomic.Bool // commands are answered one after the other
+	oneByOne  atomic.Bool         // commands are answered one after the other
 	one       sync.Mutex
 	peak      float64 // recommendations a second
 }
