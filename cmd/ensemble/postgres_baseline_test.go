@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -81,12 +82,10 @@ func (p *baseline) connect(b *testing.B, connections int32) *pgxpool.Pool {
 		b.Fatal(err)
 	}
 	config.MaxConns = connections
-	for name, value := range map[string]string{
+	maps.Copy(config.ConnConfig.RuntimeParams, map[string]string{
 		"search_path": p.schema, "application_name": p.schema, "jit": "off", "work_mem": "64MB",
 		"max_parallel_workers_per_gather": "0",
-	} {
-		config.ConnConfig.RuntimeParams[name] = value
-	}
+	})
 	pool, err := pgxpool.NewWithConfig(b.Context(), config)
 	if err != nil {
 		b.Fatal(err)

@@ -33,7 +33,7 @@ import (
 //	x-postgres     how many times the requests/s of Postgres are ours
 //	x-processor    how many times our processor time is that of Postgres and its handler
 
-// network is one to be loaded into both. The ids of its people are 1, 2, …
+// network is one to be loaded into both. The ids of its people are 1, 2 and so on.
 type network struct {
 	name   string
 	people int
@@ -117,9 +117,9 @@ func BenchmarkPostgresGraph(b *testing.B) {
 // BenchmarkPostgresRecommend asks for ten recommendations over HTTP on 64
 // connections, of everybody of a network in turn.
 func BenchmarkPostgresRecommend(b *testing.B) {
-	for _, load := range []func(*testing.B) network{facebook, k100} {
-		n := load(b)
-		b.Run(n.name, func(b *testing.B) {
+	for name, load := range map[string]func(*testing.B) network{"facebook": facebook, "k100": k100} {
+		b.Run(name, func(b *testing.B) {
+			n := load(b)
 			p := openBaseline(b, n, 32)
 			postgres, system := serveBaseline(b, p), serveSystem(b, n)
 			sameAnswers(b, n.people, system, postgres)

@@ -60,50 +60,52 @@ func (m *graphMeasure) building() Row {
 
 // memory shows what the graph takes.
 func (m *graphMeasure) memory() Row {
-	s := m.Town.Graph.Stats()
+	s := m.Graph.Stats()
 	return Row{
 		What: "memory for a friendship, beside 40 B for a person", Target: "≤ 10 B",
 		Measured: fmt.Sprintf("%.1f B", float64(s.Bytes-40*int64(s.People))/float64(s.Friendships)),
 	}
 }
 
-// seed is whose questions are asked.
-const seed = 3
-
 // compared says how many of the questions are asked of the plain implementation too,
 // which is slow.
 func (m *graphMeasure) compared() int { return max(m.size.Queries/10, 1) }
 
-// compare asks the graph, and the plain implementation the first of the same
-// questions, and their answers each other's.
-func (m *graphMeasure) compare(what, target string, q Question) (Row, []time.Duration) {
-	m.Ask(seed+1, m.compared(), q.Graph) // warm
-	times := m.Ask(seed, m.size.Queries, q.Graph)
-	plain := m.Ask(seed, m.compared(), q.Plain)
-	row := Row{What: what, Target: target, Ratio: sum(plain).Seconds() / sum(times[:len(plain)]).Seconds()}
-	row.Measured, row.Baseline = marks(times), marks(plain)+" plain Go"
-	somebody := m.Somebody(seed)
+// compare asks the graph and the plain implementation by turns, and their answers
+// each other's. The percentiles are of other people, and more of them.
+func (m *graphMeasure) compare(what, target string, q Question, times []time.Duration) Row {
+	both := m.Turns(m.compared(), q.Graph, q.Plain)
+	row := Row{
+		What: what, Target: target, Measured: marks(times), Baseline: marks(both[1]) + " plain Go",
+		Ratio: sum(both[1]).Seconds() / sum(both[0]).Seconds(),
+	}
+	somebody := m.Somebody(0)
 	for range m.compared() {
 		if id := somebody(); !q.Same(id) {
 			row.Void = fmt.Sprintf("the answers about %d differ", id)
 		}
 	}
-	return row, times
+	return row
 }
 
 // ten measures the ten best candidates, against the plain implementation and
 // against reading the lists only.
 func (m *graphMeasure) ten(context.Context) ([]Row, error) {
-	row, times := m.compare("the ten best", "≥ 6x; at 100 k / 1 M people p50 ≤ 20 / 33 µs, p99 ≤ 200 / 340 µs", m.Best(10))
+	q := m.Best(10)
 	var all int32
-	only := m.Ask(seed, m.size.Queries, func(id int64) { all += m.Lists.Read(id) })
+	both := m.Turns(m.size.Queries, q.Graph, func(id int64) { all += m.Lists.Read(id) })
 	runtime.KeepAlive(all) // or nothing would need to be read
-	paths := m.Paths(seed, m.size.Queries)
-	return []Row{row, {
+	paths := 0
+	for turn := range turns {
+		paths += m.Paths(uint64(turn), max(m.size.Queries/turns, 1))
+	}
+	reading := Row{
 		What: "the same against reading the lists only", Target: "≥ 0.7x at 1 M people; ≥ 0.9 / 0.5 G paths/s",
-		Measured: pathsPerSecond(paths, times), Baseline: pathsPerSecond(paths, only),
-		Ratio: sum(only).Seconds() / sum(times).Seconds(),
-	}}, nil
+		Measured: pathsPerSecond(paths, both[0]), Baseline: pathsPerSecond(paths, both[1]),
+		Ratio: sum(both[1]).Seconds() / sum(both[0]).Seconds(),
+	}
+	row := m.compare("the ten best", "≥ 6x; at 100 k / 1 M people p50 ≤ 20 / 33 µs, p99 ≤ 200 / 340 µs", q, both[0])
+	return []Row{row, reading}, nil
 }
 
 // pathsPerSecond shows over how many paths was counted in a second.
@@ -113,7 +115,6 @@ func pathsPerSecond(paths int, times []time.Duration) string {
 
 // together measures several goroutines at once, by turns with one.
 func (m *graphMeasure) together(ctx context.Context) ([]Row, error) {
-	const turns = 5
 	most, each := runtime.GOMAXPROCS(0), max(m.size.Queries/turns, 1)
 	took := make([]time.Duration, most)
 	for range turns {
@@ -141,14 +142,14 @@ func (m *graphMeasure) together(ctx context.Context) ([]Row, error) {
 
 // everybody measures the ranking of all candidates.
 func (m *graphMeasure) everybody(context.Context) ([]Row, error) {
-	row, _ := m.compare("all candidates, ranked", "p50 ≤ 150 µs, p99 ≤ 1.5 ms at 1 M people", m.Best(0))
-	return []Row{row}, nil
+	q := m.Best(0)
+	return []Row{m.compare("all candidates, ranked", "p50 ≤ 150 µs, p99 ≤ 1.5 ms at 1 M people", q, m.Ask(turns, m.size.Queries, q.Graph))}, nil
 }
 
 // mutual measures the friends that two share.
 func (m *graphMeasure) mutual(context.Context) ([]Row, error) {
-	row, _ := m.compare("mutual friends", "p50 ≤ 1.2 µs, p99 ≤ 6 µs at 1 M people", m.Mutual())
-	return []Row{row}, nil
+	q := m.Mutual()
+	return []Row{m.compare("mutual friends", "p50 ≤ 1.2 µs, p99 ≤ 6 µs at 1 M people", q, m.Ask(turns, m.size.Queries, q.Graph))}, nil
 }
 
 // allocations counts the allocations of each kind of question.
@@ -165,14 +166,13 @@ func (m *graphMeasure) allocations(context.Context) ([]Row, error) {
 func (m *graphMeasure) write() *Writer {
 	if m.writer == nil {
 		const rate = 1_000_000
-		m.writer = &Writer{Graph: m.Town.Graph, Changes: m.Mixed(min(10*m.size.People, 1_000_000)), Rate: rate}
+		m.writer = &Writer{Graph: m.Graph, Changes: m.Mixed(min(10*m.size.People, 1_000_000)), Rate: rate}
 	}
 	return m.writer
 }
 
 // readers measures what a writer costs who reads.
 func (m *graphMeasure) readers(ctx context.Context) ([]Row, error) {
-	const turns = 10
 	w := m.write()
 	r, err := m.Readers(ctx, w, turns, max(2*m.size.Queries/turns, 1))
 	if err != nil {
@@ -188,8 +188,8 @@ func (m *graphMeasure) readers(ctx context.Context) ([]Row, error) {
 
 // snapshots measures writing and reading the graph.
 func (m *graphMeasure) snapshots(ctx context.Context) ([]Row, error) {
-	const turns = 3
-	s, err := m.Snapshots(ctx, m.dir, m.write(), turns)
+	const times = 3
+	s, err := m.Snapshots(ctx, m.dir, m.write(), times)
 	if err != nil {
 		return nil, err
 	}

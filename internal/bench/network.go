@@ -20,7 +20,7 @@ const (
 	smallest, largest = 300, 3_000 // communities
 )
 
-// Network is a generated one. The ids of its people are 1, 2, …
+// Network is a generated one. The ids of its people are 1, 2 and so on.
 type Network struct {
 	People int
 	// Pairs are the friendships, each once, nobody with themself, in random order.

@@ -65,6 +65,21 @@ func (t *Town) Ask(seed uint64, n int, question func(id int64)) []time.Duration 
 	return times
 }
 
+// turns is how often those take turns that are compared.
+const turns = 10
+
+// Turns asks several questions about the same n people, by turns, so that all of them
+// meet the same machine. It returns how long the answers to each took.
+func (t *Town) Turns(n int, questions ...func(id int64)) [][]time.Duration {
+	times := make([][]time.Duration, len(questions))
+	for turn := range turns {
+		for i, question := range questions {
+			times[i] = append(times[i], t.Ask(uint64(turn), max(n/turns, 1), question)...)
+		}
+	}
+	return times
+}
+
 // Paths returns over how many paths the recommendations of those people are counted
 // whom Ask asks about.
 func (t *Town) Paths(seed uint64, n int) (paths int) {

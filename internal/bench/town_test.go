@@ -93,6 +93,29 @@ func TestTheSamePeopleAreAskedAbout(t *testing.T) {
 	}
 }
 
+// TestWhatIsComparedTakesTurns: about the same people, so many of them.
+func TestWhatIsComparedTakesTurns(t *testing.T) {
+	tw := town(t, 300)
+	for _, n := range []int{1, 10, 55, 200} {
+		each := max(n/turns, 1)
+		var order []byte
+		asked := make([][]int64, 3)
+		question := func(i int) func(int64) {
+			return func(id int64) { order, asked[i] = append(order, byte('a'+i)), append(asked[i], id) }
+		}
+		times := tw.Turns(n, question(0), question(1), question(2))
+		turn := strings.Repeat("a", each) + strings.Repeat("b", each) + strings.Repeat("c", each)
+		if string(order) != strings.Repeat(turn, turns) {
+			t.Errorf("%d: %s", n, order)
+		}
+		for i := range asked {
+			if !slices.Equal(asked[i], asked[0]) || len(times[i]) != each*turns {
+				t.Errorf("%d: %v and %v in %d", n, asked[i], asked[0], len(times[i]))
+			}
+		}
+	}
+}
+
 func TestAllocationsAreCounted(t *testing.T) {
 	tw := town(t, 300)
 	var kept [][]byte
