@@ -85,7 +85,7 @@ func TestNobodyIsAtTheTarget(t *testing.T) {
 }
 
 func TestARunIsRepeatedByTheCommandOfItsReport(t *testing.T) {
-	usual := benchCmd{What: "all", People: 20_000, Events: 200_000, Streams: 1_000_000, Request: 50_000}
+	usual := benchCmd{What: "all", People: 100_000, Events: 200_000, Streams: 1_000_000, Request: 50_000}
 	for _, c := range []struct {
 		change func(*benchCmd)
 		want   string

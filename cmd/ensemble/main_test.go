@@ -18,7 +18,8 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(leakChecked{m}, map[string]func(){
-		"ensemble": func() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) },
+		"ensemble":     func() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) },
+		clientsCommand: mainClients,
 		// A data folder with a little in it, as a system leaves it that was stopped.
 		"ensemble-filled": func() {
 			if err := fillFolder(context.Background(), os.Args[1]); err != nil {

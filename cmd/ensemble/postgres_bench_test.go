@@ -2,181 +2,198 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
-	"os"
 	"path/filepath"
-	"strconv"
-	"sync/atomic"
+	"slices"
 	"testing"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
+	"time"
 
 	"ensemble/client"
+	"ensemble/friend"
+	"ensemble/graph"
+	"ensemble/internal/bench"
 	"ensemble/internal/loadgen"
-	"ensemble/user"
-	"ensemble/wire"
 )
 
-// The benchmarks of this file hold the whole system, over HTTP on loopback, against
-// what one would write with Postgres instead: one handler, one statement or one
-// transaction for each request, a pool of connections. They need a Postgres whose
-// content may be thrown away:
+// The benchmarks of this file hold the graph, and the whole system over HTTP on
+// loopback, against what one would write with Postgres instead. They need a Postgres
+// where schemas may be made whose names begin with ensemble_bench:
 //
 //	ENSEMBLE_POSTGRES=postgres://… go test -run '^$' -bench Postgres ./cmd/ensemble
+//
+// Networks are kept there, so that only the first run has to load them. Clients have a
+// process of their own. Of each row there is
+//
+//	requests/s     of all connections together
+//	µs-server      processor time of one request in the process that serves it
+//	µs-postgres    and in Postgres, if it runs on this machine
+//	x-postgres     how many times the requests/s of Postgres are ours
+//	x-processor    how many times our processor time is that of Postgres and its handler
 
-// baseline is the system one would write with Postgres.
-type baseline struct {
-	pool  *pgxpool.Pool
-	users int
+// network is one to be loaded into both. The ids of its people are 1, 2 and so on.
+type network struct {
+	name   string
+	people int
+	pairs  [][2]int32
 }
 
-// openBaseline makes the tables in a schema of its own, and fills them with a network.
-func openBaseline(b *testing.B, g *loadgen.Graph, connections int32) *baseline {
+// facebook is the real network of 4,039 people, 88,234 friendships.
+func facebook(b *testing.B) network {
 	b.Helper()
-	url := os.Getenv("ENSEMBLE_POSTGRES")
-	if url == "" {
-		b.Skip("ENSEMBLE_POSTGRES names no Postgres")
-	}
-	config, err := pgxpool.ParseConfig(url)
+	postgresURL(b)
+	g, err := loadgen.Demo()
 	if err != nil {
 		b.Fatal(err)
 	}
-	config.MaxConns = connections
-	config.ConnConfig.RuntimeParams["search_path"] = "ensemble_bench"
-	pool, err := pgxpool.NewWithConfig(b.Context(), config)
-	if err != nil {
-		b.Fatal(err)
+	n := network{name: "facebook", people: len(g.People)}
+	for _, p := range g.Friendships {
+		n.pairs = append(n.pairs, [2]int32{int32(p[0]) + 1, int32(p[1]) + 1})
 	}
-	b.Cleanup(pool.Close)
-	p := &baseline{pool: pool, users: len(g.People)}
-	p.exec(b, `DROP SCHEMA IF EXISTS ensemble_bench CASCADE; CREATE SCHEMA ensemble_bench`)
-	p.exec(b, `CREATE TABLE users (id bigint PRIMARY KEY, first_name varchar NOT NULL, last_name varchar NOT NULL,
-		created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL)`)
-	// Both directions under one key: every question about friends is answered from
-	// the index alone.
-	p.exec(b, `CREATE TABLE friend (user_id bigint, friend_id bigint, PRIMARY KEY (user_id, friend_id))`)
-	p.exec(b, `CREATE TABLE events (position bigserial PRIMARY KEY, stream varchar NOT NULL, version bigint NOT NULL,
-		type varchar NOT NULL, data varchar NOT NULL, UNIQUE (stream, version))`)
-	p.fill(b, g)
-	p.exec(b, `VACUUM ANALYZE users`)
-	p.exec(b, `VACUUM ANALYZE friend`)
-	return p
+	return n
 }
 
-func (p *baseline) exec(b *testing.B, sql string) {
+// k100 is the generated network of 100,000 people, five million friendships.
+func k100(b *testing.B) network {
 	b.Helper()
-	if _, err := p.pool.Exec(b.Context(), sql); err != nil {
-		b.Fatal(err)
-	}
+	postgresURL(b) // before it takes its time
+	g := bench.Generated(100_000)
+	return network{"k100", g.People, g.Pairs}
 }
 
-func (p *baseline) fill(b *testing.B, g *loadgen.Graph) {
-	b.Helper()
-	p.exec(b, fmt.Sprintf(`INSERT INTO users SELECT i, 'First' || i, 'Last' || i, now(), now() FROM generate_series(1, %d) i`, p.users))
-	rows := make([][]any, 0, 2*len(g.Friendships))
-	for _, pair := range g.Friendships {
-		x, y := int64(pair[0])+1, int64(pair[1])+1
-		rows = append(rows, []any{x, y}, []any{y, x})
-	}
-	_, err := p.pool.CopyFrom(b.Context(), pgx.Identifier{"friend"}, []string{"user_id", "friend_id"}, pgx.CopyFromRows(rows))
-	if err != nil {
-		b.Fatal(err)
-	}
-}
-
-// recommend answers with the ten best candidates, by one statement.
-func (p *baseline) recommend(w http.ResponseWriter, r *http.Request) {
-	const sql = `WITH mine AS (SELECT friend_id FROM friend WHERE user_id = $1)
-		SELECT u.id, u.first_name, u.last_name, u.created_at, u.updated_at, c.weight FROM (
-			SELECT f.friend_id AS id, count(*) AS weight FROM mine JOIN friend f ON f.user_id = mine.friend_id
-			WHERE f.friend_id <> $1 AND NOT EXISTS (SELECT FROM friend x WHERE x.user_id = $1 AND x.friend_id = f.friend_id)
-			GROUP BY f.friend_id ORDER BY weight DESC, id LIMIT 10
-		) c JOIN users u USING (id) ORDER BY c.weight DESC, u.id`
-	id, ok := wire.ParseID(r.PathValue("id"))
-	if !ok {
-		http.Error(w, "no id", http.StatusBadRequest)
-		return
-	}
-	rows, err := p.pool.Query(r.Context(), sql, id)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	body := []byte("[")
-	var u user.User
-	var weight int
-	_, err = pgx.ForEachRow(rows, []any{&u.ID, &u.FirstName, &u.LastName, &u.CreatedAt, &u.LastModified, &weight}, func() error {
-		if len(body) > 1 {
-			body = append(body, ',')
-		}
-		body = wire.AppendRecommendation(body, u, weight, nil)
-		return nil
-	})
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(append(body, ']'))
-}
-
-// add makes two people friends in one transaction: look, record the event, write both
-// rows.
-func (p *baseline) add(w http.ResponseWriter, r *http.Request) {
-	id, ok := wire.ParseID(r.PathValue("id"))
-	other, ok2 := wire.ParseID(r.URL.Query().Get("friendId"))
-	if !ok || !ok2 {
-		http.Error(w, "no ids", http.StatusBadRequest)
-		return
-	}
-	var position int64
-	err := pgx.BeginFunc(r.Context(), p.pool, func(tx pgx.Tx) error {
-		var people, friends int
-		if err := tx.QueryRow(r.Context(), `SELECT count(*) FROM users WHERE id IN ($1, $2)`, id, other).Scan(&people); err != nil {
-			return err
-		}
-		if err := tx.QueryRow(r.Context(), `SELECT count(*) FROM friend WHERE user_id = $1 AND friend_id = $2`, id, other).Scan(&friends); err != nil {
-			return err
-		}
-		if people != 2 || friends != 0 {
-			return errors.New("refused")
-		}
-		err := tx.QueryRow(r.Context(), `INSERT INTO events (stream, version, type, data) VALUES ($1, 1, 'FriendAdded', $2) RETURNING position`,
-			fmt.Sprintf("friend-%d:%d", min(id, other), max(id, other)), fmt.Sprintf(`{"by":%d,"to":%d}`, id, other)).Scan(&position)
-		if err != nil {
-			return err
-		}
-		_, err = tx.Exec(r.Context(), `INSERT INTO friend VALUES ($1, $2), ($2, $1)`, id, other)
+// BenchmarkPostgresGraph asks for ten recommendations as a program does that has the
+// graph in its memory, or a connection to Postgres with a prepared statement that
+// reads nothing but an index. Each question goes to both, and the answers are compared.
+func BenchmarkPostgresGraph(b *testing.B) {
+	n := k100(b)
+	p := openBaseline(b, n, 1)
+	lists := bench.NewLists(n.people, n.pairs)
+	g := graph.New()
+	if err := (&bench.Network{People: n.people, Pairs: n.pairs}).Changes(func(part []graph.Change) error {
+		_, err := g.Apply(part)
 		return err
-	})
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusConflict)
-		return
+	}); err != nil {
+		b.Fatal(err)
 	}
-	w.WriteHeader(http.StatusCreated)
-	_, _ = fmt.Fprintf(w, `{"id":%d,"userId":%d,"friendId":%d}`, position, id, other)
+	somebody := (&bench.Town{Network: &bench.Network{People: n.people}}).Somebody(3)
+	for range 50 {
+		p.rank(b, somebody()) // warm
+	}
+	b.Run(n.name, func(b *testing.B) {
+		var ours, theirs []time.Duration
+		var got []graph.Ranked
+		paths := 0
+		for b.Loop() {
+			id := somebody()
+			began := time.Now()
+			got, _ = g.Recommend(got[:0], id, 10)
+			between := time.Now()
+			want := p.rank(b, id)
+			ours, theirs = append(ours, between.Sub(began)), append(theirs, time.Since(between))
+			paths += lists.Paths(id)
+			if !slices.Equal(got, want) {
+				b.Fatalf("void: %d is recommended %v, by Postgres %v", id, got, want)
+			}
+		}
+		report := func(name string, times []time.Duration) (mean float64) {
+			slices.Sort(times)
+			b.ReportMetric(float64(times[len(times)/2].Nanoseconds())/1e3, "µs-p50-"+name)
+			b.ReportMetric(float64(times[len(times)*99/100].Nanoseconds())/1e3, "µs-p99-"+name)
+			var all time.Duration
+			for _, d := range times {
+				all += d
+			}
+			b.ReportMetric(float64(paths)/all.Seconds()/1e6, "Mpaths/s-"+name)
+			return all.Seconds() / float64(len(times))
+		}
+		b.ReportMetric(0, "ns/op") // of both together it says nothing
+		graphMean := report("graph", ours)
+		b.ReportMetric(report("postgres", theirs)/graphMean, "x-postgres")
+	})
 }
 
-// serveBaseline serves it on loopback and returns its base address.
-func serveBaseline(b *testing.B, p *baseline) string {
+// BenchmarkPostgresRecommend asks for ten recommendations over HTTP on 64
+// connections, of everybody of a network in turn.
+func BenchmarkPostgresRecommend(b *testing.B) {
+	for name, load := range map[string]func(*testing.B) network{"facebook": facebook, "k100": k100} {
+		b.Run(name, func(b *testing.B) {
+			n := load(b)
+			p := openBaseline(b, n, 32)
+			postgres, system := serveBaseline(b, p), serveSystem(b, n)
+			sameAnswers(b, n.people, system, postgres)
+			p.versus(b, system, postgres, func(b *testing.B, address string) measured {
+				return ask(b, clients{Kind: recommend, Address: address, Connections: 64, People: n.people}, p)
+			})
+		})
+	}
+}
+
+// BenchmarkPostgresAdd adds friendships over HTTP from 256 connections, against a
+// transaction for each of them with a pool of ten.
+func BenchmarkPostgresAdd(b *testing.B) {
+	crowd := network{name: "crowd", people: 100_000}
+	p := openBaseline(b, crowd, 10)
+	postgres, system := serveBaseline(b, p), serveSystem(b, crowd)
+	var from int64 // no pair comes twice, in any round
+	p.versus(b, system, postgres, func(b *testing.B, address string) measured {
+		first := from
+		from += int64(b.N)
+		return ask(b, clients{Kind: add, Address: address, Connections: 256, People: crowd.people, First: first}, p)
+	})
+}
+
+// versus measures the system and then Postgres, and compares.
+func (p *baseline) versus(b *testing.B, system, postgres string, measure func(*testing.B, string) measured) {
 	b.Helper()
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /recommendation/v1/users/{id}/commands/recommendFriends", p.recommend)
-	mux.HandleFunc("POST /friend/v1/users/{id}/commands/addFriend", p.add)
-	server := httptest.NewServer(mux)
-	b.Cleanup(server.Close)
-	return server.URL
+	var ours measured
+	b.Run("ensemble", func(b *testing.B) { ours = measure(b, system) })
+	b.Run("postgres", func(b *testing.B) {
+		theirs := measure(b, postgres)
+		if ours.rate > 0 { // it was not left out
+			b.ReportMetric(ours.rate/theirs.rate, "x-postgres")
+			b.ReportMetric((theirs.server+theirs.postgres)/ours.server, "x-processor")
+		}
+	})
 }
 
-// serveSystem runs the whole system on a folder of its own, loads a network, and
-// returns the address of the gateway.
-func serveSystem(b *testing.B, g *loadgen.Graph) string {
+// sameAnswers compares the answers of two addresses about some people: a row whose
+// answers differ is void.
+func sameAnswers(b *testing.B, people int, addresses ...string) {
+	b.Helper()
+	type recommendation struct {
+		User   struct{ ID int64 }
+		Weight int
+	}
+	for i := range int64(200) {
+		var all [][]recommendation
+		for _, address := range addresses {
+			c, err := bench.Dial(b.Context(), address)
+			if err != nil {
+				b.Fatal(err)
+			}
+			status, body, err := c.Send(bench.AppendRecommend(nil, address, int64(bench.Scattered(i, people))+1))
+			var answer []recommendation
+			if err == nil {
+				err = json.Unmarshal(body, &answer)
+			}
+			if err := errors.Join(err, c.Close()); err != nil || status != http.StatusOK {
+				b.Fatalf("void: %d, %v: %.200s", status, err, body)
+			}
+			all = append(all, answer)
+		}
+		if !slices.Equal(all[0], all[1]) {
+			b.Fatalf("void: answers differ: %+v, %+v", all[0], all[1])
+		}
+	}
+}
+
+// serveSystem runs the whole system on a folder of its own with the people of a
+// network, and returns the address of the gateway. Its friendships go straight into
+// the graph, as if they came from the log: five million commands would take minutes,
+// and a question about recommendations never sees the log.
+func serveSystem(b *testing.B, n network) string {
 	b.Helper()
 	s, err := openSystem(b.Context(), filepath.Join(b.TempDir(), "data"), discardLog())
 	if err != nil {
@@ -200,7 +217,7 @@ func serveSystem(b *testing.B, g *loadgen.Graph) string {
 	<-ready
 	_, err = loadgen.Run(b.Context(), loadgen.Options{
 		Client:  client.New("http://gateway", &http.Client{Transport: loadgen.InProcess{Handler: s.handlers["edge"]}}),
-		Workers: 256, Graph: g, Keys: "bench-",
+		Workers: 256, Graph: loadgen.Random(n.people, 0, 1), Keys: "bench-",
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -208,88 +225,39 @@ func serveSystem(b *testing.B, g *loadgen.Graph) string {
 	if err := s.caughtUp(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	return "http://" + l.Addr().String()
-}
-
-// ask sends requests from many connections until the benchmark ends. An answer with
-// another status than want makes it void.
-func ask(b *testing.B, connections int, want int, next func(n int64) (method, url string)) {
-	b.Helper()
-	transport := client.Transport(connections)
-	defer transport.CloseIdleConnections()
-	http := &http.Client{Transport: transport}
-	var sent atomic.Int64
-	b.SetParallelism(connections / 2) // of GOMAXPROCS goroutines each
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			method, url := next(sent.Add(1))
-			if err := askOnce(b.Context(), http, method, url, want); err != nil {
-				b.Error(err)
-				return
-			}
+	for part := range slices.Chunk(n.pairs, 5_000) {
+		events := make([]friend.Event, len(part))
+		for i, p := range part {
+			events[i] = friend.Added{By: int64(p[0]), To: int64(p[1])}
 		}
-	})
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")
+		if err := s.graph.ApplyFriends(b.Context(), events); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return l.Addr().String()
 }
 
-func askOnce(ctx context.Context, c *http.Client, method, url string, want int) error {
-	r, err := http.NewRequestWithContext(ctx, method, url, nil)
-	if err != nil {
-		return err
-	}
-	answer, err := c.Do(r)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return err
-	}
-	if answer.StatusCode != want {
-		return fmt.Errorf("%s %s is answered %s: %s", method, url, answer.Status, body)
-	}
-	return nil
+// measured is what a run has shown.
+type measured struct {
+	rate             float64 // requests a second
+	server, postgres float64 // µs of processor time for one request
 }
 
-// BenchmarkPostgresRecommend asks for ten recommendations over HTTP, of everybody of
-// the real network of 4,039 people in turn.
-func BenchmarkPostgresRecommend(b *testing.B) {
-	g, err := loadgen.Demo()
-	if err != nil {
-		b.Fatal(err)
-	}
-	postgres := serveBaseline(b, openBaseline(b, g, 32))
-	system := serveSystem(b, g)
-	for _, one := range []struct{ name, url string }{{"ensemble", system}, {"postgres", postgres}} {
-		b.Run(one.name, func(b *testing.B) {
-			ask(b, 64, http.StatusOK, func(n int64) (string, string) {
-				id := strconv.FormatInt(n*2_654_435_761%int64(len(g.People))+1, 10)
-				return http.MethodGet, one.url + "/recommendation/v1/users/" + id + "/commands/recommendFriends?limit=10"
-			})
-		})
-	}
-}
-
-// BenchmarkPostgresAdd adds friendships over HTTP from 256 connections, against a
-// transaction for each of them with a pool of ten.
-func BenchmarkPostgresAdd(b *testing.B) {
-	const people = 100_000
-	crowd := loadgen.Random(people, 0, 1)
-	postgres := serveBaseline(b, openBaseline(b, crowd, 10))
-	system := serveSystem(b, crowd)
-	var from atomic.Int64 // no pair comes twice, in any round
-	for _, one := range []struct{ name, url string }{{"ensemble", system}, {"postgres", postgres}} {
-		b.Run(one.name, func(b *testing.B) {
-			first := from.Load()
-			ask(b, 256, http.StatusCreated, func(n int64) (string, string) {
-				n += first
-				x := n*2_654_435_761%people + 1
-				y := (x+n/people*7919+n%7)%people + 1
-				return http.MethodPost, one.url + "/friend/v1/users/" + strconv.FormatInt(x, 10) +
-					"/commands/addFriend?friendId=" + strconv.FormatInt(y, 10)
-			})
-			from.Add(int64(b.N) + 1)
-		})
-	}
+// ask has clients in another process send b.N requests to an address of this one.
+func ask(b *testing.B, c clients, p *baseline) (m measured) {
+	b.Helper()
+	c.Requests = b.N
+	run := startClients(b, c)
+	server, postgres := processorTime(), p.processorTime(b)
+	b.ResetTimer()
+	took := run()
+	b.StopTimer()
+	n := float64(b.N)
+	m.rate = n / took.Seconds()
+	m.server = float64((processorTime() - server).Nanoseconds()) / 1e3 / n
+	m.postgres = float64((p.processorTime(b) - postgres).Nanoseconds()) / 1e3 / n
+	b.ReportMetric(m.rate, "requests/s")
+	b.ReportMetric(m.server, "µs-server")
+	b.ReportMetric(m.postgres, "µs-postgres")
+	return m
 }

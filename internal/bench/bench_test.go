@@ -14,10 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
-	"pgregory.net/rapid"
 
 	"ensemble/api/apitest"
-	"ensemble/graph"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -53,13 +51,6 @@ func TestEveryRowOfTheLogIsMeasured(t *testing.T) {
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
-	}
-}
-
-func TestEveryRowOfTheGraphIsMeasuredAndRight(t *testing.T) {
-	rows, err := Graph(t.Context(), small())
-	if names := whats(t, rows); err != nil || len(names) != 6 {
-		t.Errorf("%q, %v", names, err)
 	}
 }
 
@@ -104,53 +95,6 @@ func TestARowWithASingleFailureIsVoid(t *testing.T) {
 	var b strings.Builder
 	if err := report.Markdown(&b); err != nil || strings.Count(b.String(), "| void: ") != 2 {
 		t.Errorf("%s%v", b.String(), err)
-	}
-}
-
-func TestThePlainGraphAnswersAsTheGraphDoes(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		people := rapid.IntRange(2, 30).Draw(t, "people")
-		id := rapid.Int64Range(1, int64(people))
-		pairs := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) [2]int64 {
-			a, b := id.Draw(t, "a"), id.Draw(t, "b")
-			if a == b {
-				b = a%int64(people) + 1
-			}
-			return [2]int64{a, b}
-		}), 0, 100).Draw(t, "pairs")
-		g, p := graph.New(), NewPlainGraph(people, pairs)
-		if _, err := g.Apply(Changes(people, pairs)); err != nil {
-			t.Fatal(err)
-		}
-		for who := range int64(people) {
-			for _, limit := range []int{0, 1, 3} {
-				want, _ := g.Recommend(nil, who+1, limit)
-				if got := p.Recommend(who+1, limit); !slices.Equal(got, want) {
-					t.Fatalf("%d, limit %d: %v, want %v", who+1, limit, got, want)
-				}
-			}
-			want, _ := g.Mutual(nil, 1, who+1)
-			if got := p.Mutual(1, who+1); who > 0 && !slices.Equal(got, want) {
-				t.Fatalf("1 and %d share %v, want %v", who+1, got, want)
-			}
-		}
-	})
-}
-
-func TestTheGeneratedNetworkIsLikeARealOne(t *testing.T) {
-	const people = 20_000
-	pairs := Generated(people)
-	if !slices.Equal(pairs, Generated(people)) {
-		t.Error("not the same twice")
-	}
-	degrees := make([]int, people+1)
-	for _, p := range pairs {
-		degrees[p[0]]++
-		degrees[p[1]]++
-	}
-	mean := float64(2*len(pairs)) / people
-	if most := slices.Max(degrees); mean < 80 || mean > 120 || most < 500 || most > 5000 {
-		t.Errorf("degrees of %.0f on average and %d at most", mean, most)
 	}
 }
 

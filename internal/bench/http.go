@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -30,8 +29,8 @@ type Served struct {
 }
 
 // HTTP measures a running, empty system through its gateway, over connections on
-// the loopback interface; the client is in the same process and its time counts. The
-// system then holds that network.
+// the loopback interface; the client is in the same process and its time counts,
+// which is why it is made of [Connection]. The system then holds that network.
 func HTTP(ctx context.Context, s Served, size Size) (rows []Row, err error) {
 	size = size.Defaults()
 	if s.Network == nil {
@@ -65,8 +64,9 @@ type httpMeasure struct {
 	address   string
 	server    *http.Server
 	served    chan error
-	transport *http.Transport
-	oneByOne  atomic.Bool // commands are answered one after the other
+	fast      map[int]Connections // by how many they are
+	transport *http.Transport     // of the open load
+	oneByOne  atomic.Bool         // commands are answered one after the other
 	one       sync.Mutex
 	peak      float64 // recommendations a second
 }
@@ -77,7 +77,7 @@ func (h *httpMeasure) listen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h.address = "http://" + l.Addr().String()
+	h.address, h.fast = l.Addr().String(), map[int]Connections{}
 	h.server = &http.Server{Handler: http.HandlerFunc(h.serve), ReadHeaderTimeout: time.Minute}
 	h.served = make(chan error, 1)
 	h.transport = client.Transport(1024)
@@ -88,7 +88,11 @@ func (h *httpMeasure) listen(ctx context.Context) error {
 // close waits until nothing is served any more.
 func (h *httpMeasure) close() error {
 	h.transport.CloseIdleConnections()
-	err := h.server.Close()
+	var err error
+	for _, connections := range h.fast {
+		err = errors.Join(err, connections.Close())
+	}
+	err = errors.Join(err, h.server.Close())
 	if serving := <-h.served; !errors.Is(serving, http.ErrServerClosed) {
 		err = errors.Join(err, serving)
 	}
@@ -104,25 +108,21 @@ func (h *httpMeasure) serve(w http.ResponseWriter, r *http.Request) {
 	h.Gateway.ServeHTTP(w, r)
 }
 
-// request sends a request and reads the whole answer; one that is not 2xx is an
-// error.
-func (h *httpMeasure) request(ctx context.Context, method, path string) error {
-	r, err := http.NewRequestWithContext(ctx, method, h.address+path, nil)
-	if err != nil {
-		return err
+// send sends n requests over so many connections, which stay open. An answer that is
+// not 2xx is an error.
+func (h *httpMeasure) send(ctx context.Context, connections, n int, write func(dst []byte, i int64) []byte) (took time.Duration, err error) {
+	open := h.fast[connections]
+	if open == nil {
+		if open, err = DialAll(ctx, h.address, connections); err != nil {
+			return 0, err
+		}
+		h.fast[connections] = open
 	}
-	answer, err := h.transport.RoundTrip(r)
-	if err != nil {
-		return err
+	if took, err = open.Send(ctx, n, write); err != nil {
+		delete(h.fast, connections) // they may be in the middle of an answer
+		err = errors.Join(err, open.Close())
 	}
-	defer answer.Body.Close() //nolint:errcheck // only read
-	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
-		return err
-	}
-	if answer.StatusCode/100 != 2 {
-		return fmt.Errorf("%s %s was answered %s", method, path, answer.Status)
-	}
-	return nil
+	return took, err
 }
 
 // load loads the network, without a connection in between.
@@ -158,10 +158,8 @@ func (h *httpMeasure) commands(ctx context.Context) (Row, error) {
 	add := func(n int) (time.Duration, error) {
 		pairs := strangers[:n]
 		strangers = strangers[n:]
-		return Concurrently(ctx, h.size.Connections, n, func(_ *rand.Rand, i int64) error {
-			pair := pairs[i-1]
-			return h.request(ctx, http.MethodPost, "/friend/v1/users/"+strconv.FormatInt(pair[0], 10)+
-				"/commands/addFriend?friendId="+strconv.FormatInt(pair[1], 10))
+		return h.send(ctx, h.size.Connections, n, func(dst []byte, i int64) []byte {
+			return AppendAddFriend(dst, h.address, pairs[i-1][0], pairs[i-1][1])
 		})
 	}
 	if _, err := add(h.size.Alone); err != nil { // opens the connections
@@ -221,10 +219,8 @@ func (h *httpMeasure) recommend(ctx context.Context) (Row, error) {
 	}
 	var took time.Duration
 	err := h.profiled("recommendFriends", func() (err error) {
-		took, err = Concurrently(ctx, 64, h.size.Requests, func(rnd *rand.Rand, _ int64) error {
-			id := h.ids[rnd.IntN(len(h.ids))]
-			return h.request(ctx, http.MethodGet,
-				"/recommendation/v1/users/"+strconv.FormatInt(id, 10)+"/commands/recommendFriends?limit=10")
+		took, err = h.send(ctx, 64, h.size.Requests, func(dst []byte, i int64) []byte {
+			return AppendRecommend(dst, h.address, h.ids[Scattered(i, len(h.ids))])
 		})
 		return err
 	})
@@ -236,6 +232,25 @@ func (h *httpMeasure) recommend(ctx context.Context) (Row, error) {
 	return row, nil
 }
 
+// AppendRecommend appends the request for ten recommendations.
+func AppendRecommend(dst []byte, host string, id int64) []byte {
+	return AppendRequest(dst, http.MethodGet, host,
+		"/recommendation/v1/users/"+strconv.FormatInt(id, 10)+"/commands/recommendFriends?limit=10")
+}
+
+// AppendAddFriend appends the command that makes two people friends.
+func AppendAddFriend(dst []byte, host string, by, to int64) []byte {
+	return AppendRequest(dst, http.MethodPost, host,
+		"/friend/v1/users/"+strconv.FormatInt(by, 10)+"/commands/addFriend?friendId="+strconv.FormatInt(to, 10))
+}
+
+// Scattered returns an index below n for the i-th request: over n requests each
+// once, in an order that is as good as random.
+func Scattered(i int64, n int) int {
+	const prime = 2_654_435_761
+	return int(i % int64(n) * prime % int64(n))
+}
+
 // half measures latencies at half of the peak, by an open load.
 func (h *httpMeasure) half(ctx context.Context) (Row, error) {
 	row := Row{What: "the same at half of that rate, open load", Target: "p99 ≤ 3 ms"}
@@ -245,7 +260,7 @@ func (h *httpMeasure) half(ctx context.Context) (Row, error) {
 	}
 	report, err := loadgen.RunOpen(ctx, loadgen.OpenOptions{
 		Schedule: loadgen.Schedule{Rate: loadgen.Rate(h.peak / 2), Warmup: time.Second, Duration: 5 * time.Second},
-		Client:   client.New(h.address, &http.Client{Transport: h.transport}),
+		Client:   client.New("http://"+h.address, &http.Client{Transport: h.transport}),
 		Mix:      loadgen.Mix{{Kind: loadgen.Recommend, Weight: 1}},
 		Seed:     1, Graph: h.Network, IDs: h.ids, InFlight: 1024, Patience: 5 * time.Second,
 	})

@@ -12,7 +12,6 @@ import (
 
 	"pgregory.net/rapid"
 
-	"ensemble/graph"
 	"ensemble/internal/loadgen"
 )
 
@@ -66,7 +65,7 @@ func TestWhatIsNoSuccessIsAFailure(t *testing.T) {
 		case "/moved":
 			http.Redirect(w, r, "/", http.StatusFound)
 		case "/refused":
-			w.WriteHeader(http.StatusConflict)
+			http.Error(w, "no", http.StatusConflict)
 		default:
 			w.WriteHeader(http.StatusNoContent)
 		}
@@ -80,11 +79,16 @@ func TestWhatIsNoSuccessIsAFailure(t *testing.T) {
 		}
 	}()
 	for path, says := range map[string]string{
-		"/": "", "/cut": "EOF", "/moved": "was answered 302", "/refused": "GET /refused was answered 409 Conflict", "%": "invalid",
+		"/": "", "/cut": "EOF", "/moved": "was answered 302", "/refused": "GET /refused was answered 409: no",
 	} {
-		err := h.request(t.Context(), http.MethodGet, path)
+		_, err := h.send(t.Context(), 3, 5, func(dst []byte, _ int64) []byte {
+			return AppendRequest(dst, http.MethodGet, h.address, path)
+		})
 		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
 			t.Errorf("%s: %v", path, err)
+		}
+		if open := len(h.fast[3]); (open == 3) != (says == "") { // those that failed are of no use any more
+			t.Errorf("%s: %d connections are kept", path, open)
 		}
 	}
 }
@@ -155,39 +159,5 @@ func TestARetryWhileLoadingIsVoid(t *testing.T) {
 	row, err := h.load(t.Context())
 	if err != nil || !strings.Contains(row.Void, "users: 1 × 503") || slices.Contains(h.ids, 0) {
 		t.Errorf("%+v, %v", row, err)
-	}
-}
-
-// TestAGraphThatAnswersOtherwiseIsVoid: being fast at something else counts nothing.
-func TestAGraphThatAnswersOtherwiseIsVoid(t *testing.T) {
-	pairs := Generated(200)
-	g := graph.New()
-	if _, err := g.Apply(Changes(200, pairs)); err != nil {
-		t.Fatal(err)
-	}
-	right := graphMeasure{g: g, size: small(), plain: NewPlainGraph(200, pairs)}
-	right.size.People = 200
-	wrong := right
-	wrong.plain = NewPlainGraph(200, pairs[:len(pairs)/2])
-	for name, measure := range map[string]func(*graphMeasure) Row{
-		"the best": (*graphMeasure).best, "everybody": (*graphMeasure).everybody, "mutual friends": (*graphMeasure).mutual,
-	} {
-		if row := measure(&right); row.Void != "" || row.Ratio <= 0 {
-			t.Errorf("%s: %+v", name, row)
-		}
-		if row := measure(&wrong); !strings.Contains(row.Void, "differ") {
-			t.Errorf("%s: %+v", name, row)
-		}
-	}
-}
-
-func TestReadingCountsWhatIsReadBeforeCounting(t *testing.T) {
-	p := NewPlainGraph(5, [][2]int64{{1, 2}, {2, 1}, {2, 3}, {1, 4}, {4, 5}})
-	// The friends of 1 are 2, who has 1 and 3, and 4, who has 1 and 5.
-	if paths, all := p.Read(1); paths != 4 || all != 1+3+1+5 {
-		t.Errorf("%d paths, sum %d", paths, all)
-	}
-	if paths, _ := NewPlainGraph(5, nil).Read(3); paths != 0 {
-		t.Errorf("%d paths of somebody without friends", paths)
 	}
 }

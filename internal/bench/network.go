@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -9,133 +8,212 @@ import (
 	"ensemble/graph"
 )
 
-// Generated returns the friendships of a network of so many people: lognormal
-// degrees of a mean of about 100, at most 5,000, ids permuted. The same in every run.
-func Generated(people int) (pairs [][2]int64) {
-	rnd := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // repeatable on purpose
-	ids := rnd.Perm(people)
-	for i := range people {
-		degree := min(int(math.Exp(rnd.NormFloat64()+3.41)), 2_500, people/2)
-		for range degree {
-			if j := rnd.IntN(people); j != i {
-				pairs = append(pairs, [2]int64{int64(ids[i]) + 1, int64(ids[j]) + 1})
+// What generated networks are like. That friends of people are lognormal, that there
+// is a limit of 5,000, and that there are communities is as in Facebook's network of
+// 2011 (median 99, mean 190; Ugander, Karrer, Backstrom, Marlow: "The Anatomy of the
+// Facebook Social Graph"); the mean is half of that, and sigma is 1 instead of 1.1.
+const (
+	meanDegree = 100
+	mostDegree = 5_000
+	inside     = 0.7 // of somebody's friends, about, are of their community
+
+	smallest, largest = 300, 3_000 // communities
+)
+
+// Network is a generated one. The ids of its people are 1, 2 and so on.
+type Network struct {
+	People int
+	// Pairs are the friendships, each once, nobody with themself, in random order.
+	Pairs [][2]int32
+
+	community []int32 // by id
+}
+
+// Generated returns the network of so many people, the same in every run:
+//
+//   - lognormal degrees of a mean of 100, at most 5,000 and a quarter of the people,
+//   - communities of 300 to 3,000 people, within which two thirds of the friendships
+//     are, more of them between those who have many friends,
+//   - ids that say nothing: neither about community nor about degree.
+//
+// A hundred thousand people have five million friendships, within 1 %, and a million
+// have fifty, in half a gigabyte; twice as much is needed on the way.
+func Generated(people int) *Network {
+	source := rand.NewPCG(1, 2)
+	m := &making{source: source, rnd: rand.New(source)} //nolint:gosec // repeatable on purpose
+	m.drawDegrees(people)
+	m.drawCommunities(people)
+	m.pairs = make([][2]int32, 0, people*(meanDegree/2+3))
+	m.befriendInside()
+	m.befriendOutside()
+	return m.network()
+}
+
+// making is a network while it is made. Its people are not named yet: they have
+// places, those of a community one behind the other.
+type making struct {
+	source    *rand.PCG
+	rnd       *rand.Rand // of the source
+	degree    []int32    // by place: how many friends somebody is going to have
+	have      []int32    // and has
+	community []int32    // by place
+	borders   []int      // places where communities begin, and the end
+	pairs     [][2]int32 // of places
+}
+
+// drawDegrees says how many friends everybody is going to have.
+func (m *making) drawDegrees(people int) {
+	m.degree, m.have = make([]int32, people), make([]int32, people)
+	mu := math.Log(meanDegree) - 0.5 // the mean of a lognormal is e^(mu + sigma²/2)
+	most := min(mostDegree, people/4)
+	for i := range m.degree {
+		d := math.Exp(mu+m.rnd.NormFloat64()) + m.rnd.Float64() // rounded at random, for the mean's sake
+		m.degree[i] = int32(min(max(int(d), 1), most))
+	}
+}
+
+// drawCommunities cuts the places into communities; as many are small as are large,
+// on a scale of powers.
+func (m *making) drawCommunities(people int) {
+	m.community = make([]int32, people)
+	high := float64(min(largest, people/4+1))
+	low := min(smallest, high)
+	for at := 0; at < people; {
+		size := int(low * math.Pow(high/low, m.rnd.Float64()))
+		end := min(at+max(size, 1), people)
+		for i := at; i < end; i++ {
+			m.community[i] = int32(len(m.borders))
+		}
+		m.borders = append(m.borders, at)
+		at = end
+	}
+	m.borders = append(m.borders, people)
+}
+
+// befriendInside lets people of each community meet: every two of them with a
+// probability that grows with the degrees of both. Nobody is to know more than about
+// half of their community.
+func (m *making) befriendInside() {
+	weights := make([]float32, len(m.degree))
+	for c := range len(m.borders) - 1 {
+		from, to := m.borders[c], m.borders[c+1]
+		var all float64
+		for i := from; i < to; i++ {
+			weights[i] = min(inside*float32(m.degree[i]), float32(to-from)/2)
+			all += float64(weights[i])
+		}
+		for i := from; i < to; i++ {
+			scale := float32(float64(weights[i]) / all * (1 << 32))
+			for j := i + 1; j < to; j++ {
+				if float32(uint32(m.source.Uint64())) < scale*weights[j] {
+					m.befriend(int32(i), int32(j))
+				}
 			}
 		}
 	}
-	return pairs
 }
 
-// Changes returns what builds a network: its people, then its friendships.
-func Changes(people int, pairs [][2]int64) []graph.Change {
-	changes := make([]graph.Change, 0, people+len(pairs))
-	for id := range int64(people) {
-		changes = append(changes, graph.Change{Kind: graph.AddUser, From: id + 1})
-	}
-	for _, p := range pairs {
-		changes = append(changes, graph.Change{Kind: graph.Connect, From: p[0], To: p[1]})
-	}
-	return changes
+// befriend makes two people friends.
+func (m *making) befriend(i, j int32) {
+	m.pairs = append(m.pairs, [2]int32{i, j})
+	m.have[i]++
+	m.have[j]++
 }
 
-// PlainGraph answers as a program would that was written in an afternoon: sorted
-// lists of friends, a counter for each person, and a heap or a full sort. It shares
-// no code with package graph.
-type PlainGraph struct {
-	lists   [][]int32 // by id, ascending
-	counter []int32
-	touched []int32
-	ranked  []graph.Ranked
-}
-
-// NewPlainGraph returns the network of some people.
-func NewPlainGraph(people int, pairs [][2]int64) *PlainGraph {
-	p := &PlainGraph{lists: make([][]int32, people+1), counter: make([]int32, people+1)}
-	for _, pair := range pairs {
-		a, b := int32(pair[0]), int32(pair[1])
-		p.lists[a] = append(p.lists[a], b)
-		p.lists[b] = append(p.lists[b], a)
+// befriendOutside gives everybody the friends that they still miss: all who miss
+// some stand in a random row, as often as they miss one, and neighbours become
+// friends, unless they are of one community; those stand in the next row. Who met
+// twice keeps one friendship, which is why some are missing in the end.
+func (m *making) befriendOutside() {
+	var row []int32
+	for i := range m.degree {
+		for range m.degree[i] - m.have[i] {
+			row = append(row, int32(i))
+		}
 	}
-	for i, list := range p.lists {
-		slices.Sort(list)
-		p.lists[i] = slices.Compact(list)
-	}
-	return p
-}
-
-// Recommend returns the best candidates, all of them if limit is 0. The answer is
-// good until the next question.
-func (p *PlainGraph) Recommend(id int64, limit int) []graph.Ranked {
-	p.touched, p.ranked = p.touched[:0], p.ranked[:0]
-	for _, friend := range p.lists[id] {
-		for _, other := range p.lists[friend] {
-			if p.counter[other] == 0 {
-				p.touched = append(p.touched, other)
+	met := make([]uint64, 0, len(row)/2)
+	const rounds = 8 // more would not find anybody for those who are left
+	for range rounds {
+		shuffle(m.rnd, row)
+		left := row[:0]
+		for k := 0; k+1 < len(row); k += 2 {
+			a, b := min(row[k], row[k+1]), max(row[k], row[k+1])
+			if m.community[a] == m.community[b] {
+				left = append(left, a, b)
+				continue
 			}
-			p.counter[other]++
+			met = append(met, uint64(a)<<32|uint64(b))
 		}
+		row = left
 	}
-	p.counter[id] = 0
-	for _, friend := range p.lists[id] {
-		p.counter[friend] = 0
+	slices.Sort(met)
+	for _, pair := range slices.Compact(met) {
+		m.befriend(int32(pair>>32), int32(pair&math.MaxUint32))
 	}
-	for _, other := range p.touched {
-		weight := int(p.counter[other])
-		p.counter[other] = 0
-		if weight > 0 {
-			p.keep(graph.Ranked{ID: int64(other), Weight: weight}, limit)
-		}
-	}
-	slices.SortFunc(p.ranked, better)
-	return p.ranked
 }
 
-// keep adds a candidate; with a limit the best are kept in order.
-func (p *PlainGraph) keep(r graph.Ranked, limit int) {
-	if limit == 0 {
-		p.ranked = append(p.ranked, r)
-		return
+// network names the people and mixes their friendships.
+func (m *making) network() *Network {
+	n := &Network{People: len(m.degree), Pairs: m.pairs, community: make([]int32, len(m.degree)+1)}
+	ids := make([]int32, n.People)
+	for i := range ids {
+		ids[i] = int32(i) + 1
 	}
-	if len(p.ranked) == limit {
-		if better(r, p.ranked[limit-1]) > 0 {
-			return
-		}
-		p.ranked = p.ranked[:limit-1]
+	shuffle(m.rnd, ids)
+	for place, id := range ids {
+		n.community[id] = m.community[place]
 	}
-	at, _ := slices.BinarySearchFunc(p.ranked, r, better)
-	p.ranked = slices.Insert(p.ranked, at, r)
+	for i, p := range n.Pairs {
+		n.Pairs[i] = [2]int32{ids[p[0]], ids[p[1]]}
+	}
+	shuffle(m.rnd, n.Pairs)
+	return n
 }
 
-// better puts the better candidate first.
-func better(a, b graph.Ranked) int {
-	return cmp.Or(cmp.Compare(b.Weight, a.Weight), cmp.Compare(a.ID, b.ID))
+// shuffle puts a list into random order.
+func shuffle[T any](rnd *rand.Rand, list []T) {
+	for i := len(list) - 1; i > 0; i-- {
+		j := rnd.IntN(i + 1)
+		list[i], list[j] = list[j], list[i]
+	}
 }
 
-// Read reads every list that Recommend would count, and returns how long they are
-// together: no exact answer is faster than that.
-func (p *PlainGraph) Read(id int64) (paths int, all int32) {
-	for _, friend := range p.lists[id] {
-		list := p.lists[friend]
-		paths += len(list)
-		for _, other := range list {
-			all += other
+// Inside returns which share of the friendships is within communities.
+func (n *Network) Inside() float64 {
+	within := 0
+	for _, p := range n.Pairs {
+		if n.community[p[0]] == n.community[p[1]] {
+			within++
 		}
 	}
-	return paths, all
+	return float64(within) / float64(max(len(n.Pairs), 1))
 }
 
-// Mutual returns the friends that two people share.
-func (p *PlainGraph) Mutual(a, b int64) (ids []int64) {
-	x, y := p.lists[a], p.lists[b]
-	for len(x) > 0 && len(y) > 0 {
-		switch {
-		case x[0] < y[0]:
-			x = x[1:]
-		case x[0] > y[0]:
-			y = y[1:]
-		default:
-			ids = append(ids, int64(x[0]))
-			x, y = x[1:], y[1:]
+// Changes calls do with what builds the network, in parts of up to a thousand
+// changes: its people by id, then its friendships. A part is good until do returns;
+// an error of do ends it.
+func (n *Network) Changes(do func([]graph.Change) error) error {
+	const most = 1000
+	part := make([]graph.Change, 0, most)
+	add := func(c graph.Change) (err error) {
+		if part = append(part, c); len(part) == most {
+			err = do(part)
+			part = part[:0]
+		}
+		return err
+	}
+	for id := range int64(n.People) {
+		if err := add(graph.Change{Kind: graph.AddUser, From: id + 1}); err != nil {
+			return err
 		}
 	}
-	return ids
+	for _, p := range n.Pairs {
+		if err := add(graph.Change{Kind: graph.Connect, From: int64(p[0]), To: int64(p[1])}); err != nil {
+			return err
+		}
+	}
+	if len(part) == 0 {
+		return nil
+	}
+	return do(part)
 }

@@ -21,8 +21,8 @@ type Size struct {
 	Events      int // commands of the largest row of the log; 200,000
 	Alone       int // commands of a baseline with a commit for each; 6,000, it is slow and soon steady
 	Streams     int // of the log that is opened again; 1,000,000
-	People      int // of the generated network; 20,000
-	Queries     int // of each kind; 2,000
+	People      int // of the generated network; 100,000
+	Queries     int // of each kind; 10,000
 	Requests    int // of each HTTP row; 50,000
 	Connections int // of commands over HTTP; 256
 }
@@ -36,8 +36,8 @@ func (s Size) Defaults() Size {
 		{&s.Events, 200_000},
 		{&s.Alone, 6_000},
 		{&s.Streams, 1_000_000},
-		{&s.People, 20_000},
-		{&s.Queries, 2_000},
+		{&s.People, 100_000},
+		{&s.Queries, 10_000},
 		{&s.Requests, 50_000},
 		{&s.Connections, 256},
 	} {
@@ -51,6 +51,14 @@ func (s Size) Defaults() Size {
 // Concurrently does n pieces of work, numbered from 1, from so many goroutines at
 // once and returns how long all of it took. The first failure ends it.
 func Concurrently(ctx context.Context, clients, n int, do func(rnd *rand.Rand, i int64) error) (time.Duration, error) {
+	return workers(ctx, clients, n, func(client int) func(int64) error {
+		rnd := rand.New(rand.NewPCG(1, uint64(client))) //nolint:gosec // repeatable on purpose
+		return func(i int64) error { return do(rnd, i) }
+	})
+}
+
+// workers is Concurrently for goroutines that have something of their own.
+func workers(ctx context.Context, clients, n int, worker func(client int) func(i int64) error) (time.Duration, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next atomic.Int64
@@ -58,9 +66,9 @@ func Concurrently(ctx context.Context, clients, n int, do func(rnd *rand.Rand, i
 	began := time.Now()
 	for client := range clients {
 		group.Go(func() {
-			rnd := rand.New(rand.NewPCG(1, uint64(client))) //nolint:gosec // repeatable on purpose
+			do := worker(client)
 			for i := next.Add(1); i <= int64(n) && ctx.Err() == nil; i = next.Add(1) {
-				if err := do(rnd, i); err != nil {
+				if err := do(i); err != nil {
 					cancel(err)
 				}
 			}

@@ -208,7 +208,7 @@ func TestAMeasureEndsWithItsContext(t *testing.T) {
 	if _, err := Log(ctx, t.TempDir(), small()); !errors.Is(err, context.Canceled) {
 		t.Errorf("the log: %v", err)
 	}
-	if _, err := Graph(ctx, small()); !errors.Is(err, context.Canceled) {
+	if _, err := Graph(ctx, t.TempDir(), small()); !errors.Is(err, context.Canceled) {
 		t.Errorf("the graph: %v", err)
 	}
 	if _, err := HTTP(ctx, Served{Gateway: gateway(t), Network: network()}, small()); !errors.Is(err, context.Canceled) {
