@@ -86,7 +86,7 @@ func BenchmarkRecommendThousand(b *testing.B) {
 
 // candidates returns a list of n people with names of usual length.
 func candidates(n int) iter.Seq2[recommendation.Candidate, error] {
-	ada := user.User{ID: 1, FirstName: "Ada", LastName: "Lovelace"}
+	ada := recommendation.NewProfile(user.User{ID: 1, FirstName: "Ada", LastName: "Lovelace"})
 	return func(yield func(recommendation.Candidate, error) bool) {
 		for range n {
 			if !yield(recommendation.Candidate{User: ada, Weight: 7}, nil) {

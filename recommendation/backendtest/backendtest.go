@@ -30,7 +30,7 @@ func Run(t *testing.T, open func(t *testing.T) recommendation.Backend) {
 		w := example(t, open(t))
 		for c, err := range w.backend.Recommend(t.Context(), 1, recommendation.Query{Limit: 1}) {
 			want := user.User{ID: 4, FirstName: "D", LastName: "X", Key: 4, CreatedAt: at(4), LastModified: at(4)}
-			if err != nil || c.User != want {
+			if err != nil || c.User.User != want {
 				t.Fatalf("got %+v, %v", c.User, err)
 			}
 		}
