@@ -50,7 +50,8 @@ type Person struct {
 
 // Backend keeps people and friendships and answers questions about them. Methods
 // that answer may be called concurrently with all others; ApplyUsers and
-// ApplyFriends each by one goroutine at a time.
+// ApplyFriends each by one goroutine at a time. An answer that is read slowly holds
+// nobody up. The JSON of a profile is that of its user, or empty.
 //
 // Package backendtest tests this contract sentence by sentence.
 type Backend interface {
