@@ -22,6 +22,7 @@ build: ## build bin/ensemble
 test: ## run the tests with the race detector, 20 rounds of kill -9 among them
 	go test -race -shuffle=on -timeout 20m ./...
 	go test -timeout 5m ./graph # without the race detector: everybody of the real networks
+	go test -run Allocate ./api # without it, too: its pools forget on purpose
 
 .PHONY: test-kill
 test-kill: ## run only the rounds of kill -9 (ROUNDS=100)

@@ -35,7 +35,7 @@ func forms() [3]form {
 
 // form returns the form in which the client wants a list.
 func (r *request) form() (form, error) {
-	r.w.Header()["Vary"] = []string{"Accept"}
+	r.set("Vary", "Accept")
 	accept := r.Header["Accept"]
 	forms := forms()
 	if len(accept) == 0 || len(accept) == 1 && (accept[0] == "*/*" || accept[0] == jsonType) {

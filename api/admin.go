@@ -121,7 +121,7 @@ func (r *request) replyJSON(status int, v any) (err error) {
 	if r.out, err = wire.AppendJSON(r.out, v); err != nil {
 		return err
 	}
-	r.w.Header()["Cache-Control"] = []string{"no-store"}
+	r.set("Cache-Control", "no-store")
 	return r.reply(status, jsonType, r.out)
 }
 

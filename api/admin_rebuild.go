@@ -115,7 +115,7 @@ func (a *Admin) rebuild(r *request) error {
 	if err != nil {
 		return err
 	}
-	r.w.Header()["Location"] = []string{"/admin/v1/projections/" + r.pathParam + "/rebuild"}
+	r.set("Location", "/admin/v1/projections/"+r.pathParam+"/rebuild")
 	return r.replyJSON(http.StatusAccepted, status)
 }
 

@@ -1,14 +1,21 @@
 package api_test
 
 import (
+	"bufio"
+	"bytes"
+	"fmt"
 	"iter"
+	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
 	"ensemble/api/apitest"
 	"ensemble/edge"
+	"ensemble/internal/guard"
+	"ensemble/internal/telemetry"
 	"ensemble/recommendation"
 	"ensemble/user"
 )
@@ -26,18 +33,28 @@ func (n *nobody) Write(b []byte) (int, error) { return len(b), nil }
 // serve answers one request over and over, without a network.
 func serve(b *testing.B, h http.Handler, status int, method, target, body string, headers ...string) {
 	b.Helper()
-	u, err := url.ParseRequestURI(target)
-	if err != nil {
-		b.Fatal(err)
-	}
-	r := &http.Request{Method: method, URL: u, Header: http.Header{"User-Agent": {"bench"}, "X-Request-Id": {"bench"}}}
+	serveEach(b, h, status, method, func() string { return target }, body, headers...)
+}
+
+// serveEach answers requests with targets of their own, without a network.
+func serveEach(b *testing.B, h http.Handler, status int, method string, target func() string, body string, headers ...string) {
+	b.Helper()
+	r := &http.Request{Method: method, Header: http.Header{"User-Agent": {"bench"}, "X-Request-Id": {"bench"}}}
 	for i := 0; i < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
 	w := &nobody{header: http.Header{}}
 	reader := strings.NewReader(body)
+	last := ""
 	b.ReportAllocs()
 	for b.Loop() {
+		if next := target(); next != last {
+			u, err := url.ParseRequestURI(next)
+			if err != nil {
+				b.Fatal(err)
+			}
+			r.URL, last = u, next
+		}
 		clear(w.header)
 		reader.Reset(body)
 		r.Body = readCloser{reader}
@@ -61,9 +78,129 @@ func BenchmarkGetUser(b *testing.B) {
 }
 
 func BenchmarkGetUserThroughTheEdge(b *testing.B) {
-	s := apitest.Start(b, apitest.Options{})
-	people(b, s, 100)
-	serve(b, s.Gateway, 200, "GET", "/user/v1/users/50", "")
+	_, h := production(b, 100)
+	serve(b, h, 200, "GET", "/user/v1/users/50", "")
+}
+
+// production returns a system with n people and the gateway as it is run: measured,
+// and not held against its description as that of a System is.
+func production(b *testing.B, n int) (*apitest.System, http.Handler) {
+	b.Helper()
+	metrics := telemetry.NewMetrics()
+	s := apitest.Start(b, apitest.Options{Metrics: metrics})
+	h := edge.New(edge.Config{Metrics: metrics, Log: apitest.Quiet(), Services: []edge.Service{
+		{Prefix: "/user", Handler: s.User}, {Prefix: "/friend", Handler: s.Friend}, {Prefix: "/recommendation", Handler: s.Recommendation},
+	}})
+	for range n {
+		expect(b, apitest.Do(h, http.MethodPost, "/user/v1/users", `{"firstName":"Ada","lastName":"Lovelace"}`), http.StatusCreated)
+	}
+	return s, h
+}
+
+// village returns the gateway of a system in which person 1 has twenty friends, who
+// have twenty more each.
+func village(b *testing.B) http.Handler {
+	b.Helper()
+	s, h := production(b, 100)
+	for friend := 2; friend < 22; friend++ {
+		add(b, h, 1, friend)
+		for n := range 20 {
+			add(b, h, friend, 22+(friend*7+n*3)%79)
+		}
+	}
+	s.Settle(b)
+	return h
+}
+
+func add(b *testing.B, h http.Handler, x, y int) {
+	b.Helper()
+	apitest.Do(h, http.MethodPost, additionOf(x, y), "") // some are friends already
+}
+
+// additionOf is the command with which x adds y.
+func additionOf(x, y int) string {
+	return "/friend/v1/users/" + strconv.Itoa(x) + "/commands/addFriend?friendId=" + strconv.Itoa(y)
+}
+
+// pairs returns a function that returns another pair of n people each time.
+func pairs(b *testing.B, n int) func() string {
+	x, y := 1, 1
+	return func() string {
+		if y++; y > n {
+			x, y = x+1, x+2
+		}
+		if y > n {
+			b.Fatalf("there are no more pairs")
+		}
+		return additionOf(x, y)
+	}
+}
+
+const tenOfTheVillage = "/recommendation/v1/users/1/commands/recommendFriends?limit=10"
+
+func BenchmarkRecommendTenThroughTheEdge(b *testing.B) {
+	serve(b, village(b), 200, "GET", tenOfTheVillage, "")
+}
+
+func BenchmarkAddFriendThroughTheEdge(b *testing.B) {
+	_, h := production(b, 2000)
+	serveEach(b, h, 201, "POST", pairs(b, 2000), "")
+}
+
+func BenchmarkRecommendTenOverLoopback(b *testing.B) {
+	overLoopback(b, village(b), "200", "GET", func() string { return tenOfTheVillage })
+}
+
+func BenchmarkAddFriendOverLoopback(b *testing.B) {
+	_, h := production(b, 2000)
+	overLoopback(b, h, "201", "POST", pairs(b, 2000))
+}
+
+// overLoopback sends requests over one connection to a server as it is run. What the client
+// does allocates nothing, so allocations are the server's.
+func overLoopback(b *testing.B, h http.Handler, status, method string, target func() string) {
+	b.Helper()
+	server := apitest.Listen(b, h, guard.Config{})
+	conn, err := new(net.Dialer).DialContext(b.Context(), "tcp", server.Listener.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	in, out := bufio.NewReaderSize(conn, 64<<10), make([]byte, 0, 1024)
+	b.ReportAllocs()
+	for b.Loop() {
+		out = append(append(append(out[:0], method...), ' '), target()...)
+		out = append(out, " HTTP/1.1\r\nHost: x\r\nUser-Agent: bench\r\nAccept: */*\r\nContent-Length: 0\r\n\r\n"...)
+		if _, err := conn.Write(out); err != nil {
+			b.Fatal(err)
+		}
+		if err := skip(in, status); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// skip reads an answer that has a length.
+func skip(in *bufio.Reader, status string) error {
+	length := 0
+	for first := true; ; first = false {
+		line, err := in.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		if first && string(line[9:12]) != status {
+			return fmt.Errorf("answered %s", line)
+		}
+		if digits, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
+			for _, d := range bytes.TrimSpace(digits) {
+				length = length*10 + int(d-'0')
+			}
+		}
+		if len(line) == len("\r\n") {
+			_, err := in.Discard(length)
+			return err
+		}
+	}
 }
 
 func BenchmarkEdgeAlone(b *testing.B) {
@@ -86,7 +223,7 @@ func BenchmarkRecommendThousand(b *testing.B) {
 
 // candidates returns a list of n people with names of usual length.
 func candidates(n int) iter.Seq2[recommendation.Candidate, error] {
-	ada := user.User{ID: 1, FirstName: "Ada", LastName: "Lovelace"}
+	ada := recommendation.NewProfile(user.User{ID: 1, FirstName: "Ada", LastName: "Lovelace"})
 	return func(yield func(recommendation.Candidate, error) bool) {
 		for range n {
 			if !yield(recommendation.Candidate{User: ada, Weight: 7}, nil) {

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"strings"
 
 	"ensemble/wire"
 )
@@ -29,12 +28,19 @@ const (
 // own choice in a list that they may read anyway. The checksum keeps clients from
 // taking a cursor to another list by mistake.
 func (p place) cursor(scope string) string {
-	b := make([]byte, cursorSum, maxCursor)
-	b = binary.AppendUvarint(b, uint64(p.id))
-	b = binary.AppendUvarint(b, uint64(p.weight))
-	sum := sha256.Sum256([]byte(cursorVersion + "\x00" + scope + "\x00" + string(b[cursorSum:])))
-	copy(b, sum[:cursorSum])
-	return base64.RawURLEncoding.EncodeToString(b)
+	return string(p.appendCursor(make([]byte, 0, maxCursor), scope))
+}
+
+// appendCursor appends that text.
+func (p place) appendCursor(dst []byte, scope string) []byte {
+	const usual = 256 // bytes of what is hashed, for which nothing is allocated
+	var at [2 * binary.MaxVarintLen64]byte
+	n := binary.PutUvarint(at[:], uint64(p.id))
+	n += binary.PutUvarint(at[n:], uint64(p.weight))
+	b := append(append(append(make([]byte, 0, usual), cursorVersion...), 0), scope...)
+	sum := sha256.Sum256(append(append(b, 0), at[:n]...))
+	b = append(append(b[:0], sum[:cursorSum]...), at[:n]...)
+	return base64.RawURLEncoding.AppendEncode(dst, b)
 }
 
 // parseCursor returns the place that a cursor of this scope stands for.
@@ -78,36 +84,30 @@ type filter struct{ name, value string }
 // scope returns what cursors of the route's list are bound to: the route, whose
 // list it is, and what is in it. None of the parts can contain a separator.
 func (r *request) scope(filters []filter) string {
-	var b strings.Builder
-	b.WriteString(r.route.name)
-	b.WriteByte(0)
-	b.WriteString(r.pathParam)
+	const usual = 128 // bytes, for which nothing is allocated but the text itself
+	b := append(make([]byte, 0, usual), r.route.name...)
+	b = append(append(b, 0), r.pathParam...)
 	for _, f := range filters {
-		b.WriteString("\x00" + f.name + "=" + f.value)
+		b = append(append(b, 0), f.name...)
+		b = append(append(b, '='), f.value...)
 	}
-	return b.String()
+	return string(b)
 }
 
-// options returns the query of a link: what the client has sent of the filters and
-// the limit. They have been checked, so nothing in them needs escaping.
-func (r *request) options(filters []filter) string {
-	var b strings.Builder
+// appendOptions appends the query of a link: what the client has sent of the filters
+// and the limit. They have been checked, so nothing in them needs escaping.
+func (r *request) appendOptions(dst []byte, filters []filter) []byte {
 	for _, f := range filters {
-		b.WriteString(r.option(f.name))
+		dst = r.appendOption(dst, f.name)
 	}
-	return b.String() + r.option("limit")
+	return r.appendOption(dst, "limit")
 }
 
-// option returns one query option as it was sent, "" if it was not.
-func (r *request) option(name string) string {
+// appendOption appends one query option as it was sent, nothing if it was not.
+func (r *request) appendOption(dst []byte, name string) []byte {
 	value, count := r.param(name)
 	if count == 0 {
-		return ""
+		return dst
 	}
-	return name + "=" + value + "&"
-}
-
-// link tells the client where the list goes on.
-func (r *request) link(query string) {
-	r.w.Header()["Link"] = []string{"<" + r.prefix + r.path + "?" + query + `>; rel="next"`}
+	return append(append(append(append(dst, name...), '='), value...), '&')
 }

@@ -107,11 +107,10 @@ func (s *Service) showDocs(r *request) error {
 // inside another one. Its own scripts are inline, so those have to be allowed; nothing
 // that a client has sent is ever part of a page.
 func secure(r *request) {
-	h := r.w.Header()
-	h["Content-Security-Policy"] = []string{"default-src 'self'; script-src 'self' 'unsafe-inline'; " +
-		"style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'"}
-	h["X-Content-Type-Options"] = []string{"nosniff"}
-	h["Referrer-Policy"] = []string{"no-referrer"}
+	r.set("Content-Security-Policy", "default-src 'self'; script-src 'self' 'unsafe-inline'; "+
+		"style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'")
+	r.set("X-Content-Type-Options", "nosniff")
+	r.set("Referrer-Policy", "no-referrer")
 }
 
 // describeDocs says what the routes of the documentation do.

@@ -72,7 +72,7 @@ func (f *feed) serve(r *request) error {
 
 // question reads what the client asks for.
 func (f *feed) question(r *request) (q question, err error) {
-	r.w.Header()["Vary"] = []string{"Accept"}
+	r.set("Vary", "Accept")
 	switch preferred(r.Header["Accept"], []form{{mediaType: ndjsonType}, {mediaType: eventsType}}) {
 	case -1:
 		return q, failure{slug: wire.NotAcceptable, detail: "Events are sent as " + ndjsonType + " or " + eventsType +
@@ -139,10 +139,9 @@ func (f *feed) page(r *request, q question, head eventstore.Position) error {
 	if err != nil {
 		return err
 	}
-	h := r.w.Header()
-	h["Event-Position"] = []string{f.log.position(cursor)}
+	f.log.moved(r, cursor)
 	if cursor < head {
-		h["Link"] = []string{"<" + r.prefix + "/v1/events?" + q.next(cursor) + `>; rel="next"`}
+		r.set("Link", "<"+r.prefix+"/v1/events?"+q.next(cursor)+`>; rel="next"`)
 	}
 	return r.reply(http.StatusOK, ndjsonType, r.out)
 }

@@ -160,7 +160,7 @@ func recommending(candidates iter.Seq2[recommendation.Candidate, error]) http.Ha
 func failingAfter(n int) iter.Seq2[recommendation.Candidate, error] {
 	return func(yield func(recommendation.Candidate, error) bool) {
 		for id := range int64(n) {
-			if !yield(recommendation.Candidate{User: user.User{ID: id + 1, FirstName: "Ada"}, Weight: 1}, nil) {
+			if !yield(recommendation.Candidate{User: recommendation.NewProfile(user.User{ID: id + 1, FirstName: "Ada"}), Weight: 1}, nil) {
 				return
 			}
 		}
@@ -195,7 +195,7 @@ func TestALongListIsStreamedWhole(t *testing.T) {
 	const n = 20_000
 	server := httptest.NewServer(recommending(func(yield func(recommendation.Candidate, error) bool) {
 		for id := range int64(n) {
-			if !yield(recommendation.Candidate{User: user.User{ID: id + 1}, Weight: n - int(id)}, nil) {
+			if !yield(recommendation.Candidate{User: recommendation.NewProfile(user.User{ID: id + 1}), Weight: n - int(id)}, nil) {
 				return
 			}
 		}

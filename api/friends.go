@@ -85,7 +85,7 @@ func (a *friendAPI) addFriend(r *request) error {
 		status := http.StatusOK
 		if out.Changed {
 			status = http.StatusCreated
-			r.w.Header()["Location"] = []string{r.prefix + "/v1/friends/" + strconv.FormatInt(f.Row, 10)}
+			r.set("Location", r.prefix+"/v1/friends/"+strconv.FormatInt(f.Row, 10))
 		}
 		r.out = wire.AppendFriend(r.out, f)
 		return r.reply(status, jsonType, r.out)

@@ -113,4 +113,4 @@ func scope(r *request, text string, body []byte) *eventstore.Key {
 }
 
 // replayed marks the answer to a command that was answered before.
-func (r *request) replayed() { r.w.Header()["Idempotency-Replayed"] = []string{"true"} }
+func (r *request) replayed() { r.set("Idempotency-Replayed", "true") }

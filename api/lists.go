@@ -40,18 +40,27 @@ func (r *request) part(otherwise int, filters ...filter) (*part, error) {
 	if p.limit, err = r.limit(otherwise); err != nil {
 		return nil, err
 	}
-	p.filters = filters
-	p.after, err = r.after(filters)
+	p.filters = append(p.filters[:0], filters...) // in the memory of the last request
+	p.after, err = r.after(p.filters)
 	return p, err
 }
 
-// next returns the query of the part that follows. For people asked for by id it
-// names those that are left, for whom a cursor would stand.
-func (r *request) next(p *part) string {
+// link tells the client where the list goes on.
+func (r *request) link(p *part) {
+	const usual = 256 // bytes, for which nothing is allocated but the text itself
+	b := append(make([]byte, 0, usual), '<')
+	b = append(append(append(b, r.prefix...), r.path...), '?')
+	r.set("Link", string(append(r.appendNext(b, p), `>; rel="next"`...)))
+}
+
+// appendNext appends the query of the part that follows. For people asked for by id
+// it names those that are left, for whom a cursor would stand.
+func (r *request) appendNext(dst []byte, p *part) []byte {
 	if p.ids != nil {
-		return r.options(nil) + behind(p.ids, p.last.id)
+		return appendBehind(r.appendOptions(dst, nil), p.ids, p.last.id)
 	}
-	return r.options(p.filters) + "cursor=" + p.last.cursor(r.scope(p.filters))
+	dst = append(r.appendOptions(dst, p.filters), "cursor="...)
+	return p.last.appendCursor(dst, r.scope(p.filters))
 }
 
 // ask returns how many items answer the part: one more than are sent, to know
@@ -143,13 +152,15 @@ func (r *request) ids() (ids []int64, sent bool, err error) {
 	return slices.Compact(ids), true, nil
 }
 
-// behind returns those of the ascending ids that are above one, as a query option.
-func behind(ids []int64, last int64) string {
-	var b []byte
+// appendBehind appends those of the ascending ids that are above one, as a query
+// option.
+func appendBehind(dst []byte, ids []int64, last int64) []byte {
+	separator := "ids="
 	for _, id := range ids {
 		if id > last {
-			b = strconv.AppendInt(append(b, ','), id, 10)
+			dst = strconv.AppendInt(append(dst, separator...), id, 10)
+			separator = ","
 		}
 	}
-	return "ids=" + strings.TrimPrefix(string(b), ",")
+	return dst
 }

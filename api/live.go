@@ -156,13 +156,12 @@ func (s *stream) rest(ctx context.Context, caughtUp bool) error {
 
 // begin sends the headers, so that the client knows that it is connected.
 func (s *stream) begin() error {
-	h := s.r.w.Header()
-	h["Content-Type"] = []string{eventsType}
-	h["Cache-Control"] = []string{"no-store"}
-	h["X-Accel-Buffering"] = []string{"no"} // nginx would collect events otherwise
+	s.r.set("Content-Type", eventsType)
+	s.r.set("Cache-Control", "no-store")
+	s.r.set("X-Accel-Buffering", "no") // nginx would collect events otherwise
 	// The end of a stream is the end of its connection: it ends when the service
 	// does, or when nothing can be said any more.
-	h["Connection"] = []string{"close"}
+	s.r.set("Connection", "close")
 	s.r.status = http.StatusOK
 	s.r.w.WriteHeader(http.StatusOK)
 	if s.r.Method == http.MethodHead {

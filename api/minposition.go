@@ -90,7 +90,7 @@ func (s *Service) await(r *request, header []string) error {
 		applied = joined(applied, "handling=lenient")
 	}
 	if applied != "" {
-		r.w.Header()["Preference-Applied"] = []string{applied}
+		r.set("Preference-Applied", applied)
 	}
 	return nil
 }
@@ -235,7 +235,7 @@ func (s *Service) stamped(serve func(*request) error) func(*request) error {
 			b = strconv.AppendInt(b, int64(at), 10)
 		}
 		if len(b) > 0 {
-			r.w.Header()["Projection-Position"] = []string{string(b)}
+			r.set("Projection-Position", string(b))
 		}
 		err := serve(r)
 		if err != nil {

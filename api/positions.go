@@ -54,7 +54,7 @@ func (l *logName) etag(v eventstore.Version) string {
 
 // moved tells the client up to where it has to have read to see its command.
 func (l *logName) moved(r *request, p eventstore.Position) {
-	r.w.Header()["Event-Position"] = []string{l.position(p)}
+	r.set("Event-Position", l.position(p))
 }
 
 // noneMatch says whether the client has that version already. The comparison is

@@ -130,7 +130,7 @@ func (s *Service) explainProblem(r *request) error {
 
 // show sends a page: as HTML to browsers, as text to everybody else.
 func (r *request) show(p helpPage) error {
-	r.w.Header()["Vary"] = []string{"Accept"}
+	r.set("Vary", "Accept")
 	if strings.Contains(r.Header.Get("Accept"), "text/html") {
 		secure(r)
 		return r.reply(http.StatusOK, "text/html; charset=utf-8", p.html)

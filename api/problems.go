@@ -51,7 +51,7 @@ func (s *Service) problem(r *request, f failure) {
 	})
 	p.Missing, p.Errors = f.missing, f.errs
 	if f.retry > 0 {
-		r.w.Header()["Retry-After"] = []string{strconv.Itoa(f.retry)}
+		r.set("Retry-After", strconv.Itoa(f.retry))
 	}
 	r.out = wire.AppendProblem(r.out[:0], &p)
 	_ = r.reply(p.Status, wire.ProblemType, r.out) // it reports nothing

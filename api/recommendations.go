@@ -5,7 +5,6 @@ import (
 	"strconv"
 
 	"ensemble/recommendation"
-	"ensemble/user"
 	"ensemble/wire"
 )
 
@@ -70,7 +69,7 @@ func (a *recommendationAPI) recommend(r *request) error {
 
 // appendCandidate fits a candidate into a list.
 func appendCandidate(dst []byte, c recommendation.Candidate) []byte {
-	return wire.AppendRecommendation(dst, c.User, c.Weight, c.Shared)
+	return wire.AppendRecommendationOf(dst, c.User.Text(), c.Weight, c.Shared)
 }
 
 // placeOfCandidate says where a candidate stands in a list.
@@ -89,8 +88,11 @@ func (a *recommendationAPI) mutual(r *request) error {
 		return err
 	}
 	shared := a.recommendations.Mutual(r.Context(), id, friendID, p.after.id)
-	return streamList(r, p, shared, wire.AppendUser, placeOfMutual)
+	return streamList(r, p, shared, appendMutual, placeOfMutual)
 }
 
+// appendMutual fits a shared friend into a list.
+func appendMutual(dst []byte, p recommendation.Profile) []byte { return append(dst, p.Text()...) }
+
 // placeOfMutual says where a shared friend stands in a list.
-func placeOfMutual(u user.User) place { return place{id: u.ID} }
+func placeOfMutual(p recommendation.Profile) place { return place{id: p.ID} }

@@ -24,6 +24,7 @@ type request struct {
 	status    int    // of the answer; 0 while nothing is sent
 	in        []byte // the body
 	out       []byte // what is being answered
+	values    []string
 }
 
 // keepBuffer is the size up to which buffers are reused.
@@ -39,11 +40,25 @@ func (r *request) begin(route *route, w http.ResponseWriter, h *http.Request) {
 	r.in, r.out = r.in[:0], r.out[:0]
 }
 
+// set sets a header of the answer. The name has to be the canonical one, which spares
+// every answer the detour of http.Header.Set.
+func (r *request) set(name, value string) {
+	// A header is a slice of values. All of them are parts of one array, or each
+	// would be allocated. It stays with the answer, and is not reused with r.
+	const usual = 8
+	if len(r.values) == cap(r.values) {
+		r.values = make([]string, 0, usual)
+	}
+	n := len(r.values)
+	r.values = append(r.values, value)
+	r.w.Header()[name] = r.values[n : n+1 : n+1]
+}
+
 // end lets go of the request, so that the pool keeps no connection alive, and of
 // buffers that a single large answer has made large.
 func (r *request) end() {
-	in, out := r.in, r.out
-	*r = request{}
+	in, out, filters := r.in, r.out, r.list.filters[:0]
+	*r = request{list: part{filters: filters}}
 	if cap(in) <= keepBuffer {
 		r.in = in
 	}
@@ -54,11 +69,8 @@ func (r *request) end() {
 
 // reply sends a whole body.
 func (r *request) reply(status int, mediaType string, body []byte) error {
-	h := r.w.Header()
-	h["Content-Type"] = []string{mediaType}
-	// Headers are set by their canonical names without the detour of Set, which
-	// would canonicalise them for every answer.
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	r.set("Content-Type", mediaType)
+	r.set("Content-Length", strconv.Itoa(len(body)))
 	r.status = status
 	r.w.WriteHeader(status)
 	if r.Method == http.MethodHead {

@@ -42,7 +42,7 @@ func (s *Service) unmatched(r *request) error {
 	if allowed == "" {
 		return failure{slug: wire.NotFound}
 	}
-	r.w.Header()["Allow"] = []string{allowed}
+	r.set("Allow", allowed)
 	if r.Method == http.MethodOptions {
 		return r.replyEmpty(http.StatusNoContent)
 	}

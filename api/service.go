@@ -107,7 +107,7 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Service) handle(route *route, w http.ResponseWriter, httpRequest *http.Request) {
 	r := s.requests.Get().(*request) //nolint:forcetypeassert // the pool holds nothing else
 	r.begin(route, w, httpRequest)
-	w.Header()["X-Request-Id"] = []string{r.id}
+	r.set("X-Request-Id", r.id)
 	finished := false
 	defer func() {
 		if !finished {

@@ -29,7 +29,7 @@ func streamList[T any](
 			return r.broken(err)
 		}
 		if p.limit > 0 && p.count == p.limit {
-			r.link(r.next(p))
+			r.link(p)
 			break
 		}
 		if p.count > 0 {
@@ -65,7 +65,7 @@ func (r *request) broken(err error) error {
 // already.
 func (r *request) start(mediaType string) {
 	if r.status == 0 {
-		r.w.Header()["Content-Type"] = []string{mediaType}
+		r.set("Content-Type", mediaType)
 		r.status = http.StatusOK
 		r.w.WriteHeader(http.StatusOK)
 	}

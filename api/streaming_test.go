@@ -24,7 +24,7 @@ import (
 
 // ada is a candidate; every list of these tests consists of her.
 func candidate(id int64) recommendation.Candidate {
-	return recommendation.Candidate{User: user.User{ID: id, FirstName: "Ada", LastName: strings.Repeat("x", 100)}, Weight: 1}
+	return recommendation.Candidate{User: recommendation.NewProfile(user.User{ID: id, FirstName: "Ada", LastName: strings.Repeat("x", 100)}), Weight: 1}
 }
 
 // endless is a list without end. ended is closed when nobody asks for more.

@@ -103,7 +103,7 @@ func (a *userAPI) create(r *request) error {
 		if err != nil {
 			return err
 		}
-		r.w.Header()["Location"] = []string{r.prefix + "/v1/users/" + strconv.FormatInt(out.State.ID, 10)}
+		r.set("Location", r.prefix+"/v1/users/"+strconv.FormatInt(out.State.ID, 10))
 		a.log.moved(r, out.Position)
 		return a.reply(r, http.StatusCreated, out.State, out.Version)
 	})
@@ -178,7 +178,7 @@ func (a *userAPI) byID(r *request) error {
 // version.
 func (a *userAPI) reply(r *request, status int, u user.User, version eventstore.Version) error {
 	etag := a.log.etag(version)
-	r.w.Header()["Etag"] = []string{etag}
+	r.set("Etag", etag)
 	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && noneMatch(r, etag) {
 		return r.replyEmpty(http.StatusNotModified)
 	}

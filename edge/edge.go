@@ -40,6 +40,7 @@ type Service struct {
 // gateway is the handler that New returns.
 type gateway struct {
 	config Config
+	cut    [][]string                  // the services' prefixes, each as a header that nobody changes
 	own    map[string]http.HandlerFunc // by path
 }
 
@@ -52,6 +53,9 @@ func New(c Config) http.Handler {
 		c.Health = new(telemetry.Health)
 	}
 	g := &gateway{config: c}
+	for _, s := range c.Services {
+		g.cut = append(g.cut, []string{s.Prefix})
+	}
 	g.own = g.routes()
 	if c.Metrics == nil {
 		return g
@@ -66,28 +70,27 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		rest, found := strings.CutPrefix(path, g.config.Services[i].Prefix)
 		// /users is not /user: a prefix ends at a slash or with the path.
 		if found && (rest == "" || rest[0] == '/') {
-			g.forward(&g.config.Services[i], rest, w, r)
+			g.forward(i, rest, w, r)
 			return
 		}
 	}
-	g.answer(w, marked(r, ""))
+	g.answer(w, marked(r, nil))
 }
 
-// forward hands a request to its service.
-func (g *gateway) forward(s *Service, rest string, w http.ResponseWriter, r *http.Request) {
+// forward hands a request to the service with an index.
+func (g *gateway) forward(i int, rest string, w http.ResponseWriter, r *http.Request) {
+	s := &g.config.Services[i]
 	decoded := strings.TrimPrefix(r.URL.Path, s.Prefix)
 	if isPrivate(decoded) {
-		problem(w, marked(r, ""), wire.NotFound, "The gateway passes on only health and info of what a service says about itself. "+
+		problem(w, marked(r, nil), wire.NotFound, "The gateway passes on only health and info of what a service says about itself. "+
 			"Ask the service on its own port.")
 		return
 	}
 	if rest == "" {
 		rest, decoded = "/", "/"
 	}
-	inner := marked(r, s.Prefix)
+	inner := marked(r, g.cut[i])
 	// Services match the escaped path, so it has to lose the prefix as well.
-	inner.URL = new(url.URL)
-	*inner.URL = *r.URL
 	inner.URL.Path, inner.URL.RawPath = decoded, ""
 	if r.URL.RawPath != "" {
 		inner.URL.RawPath = rest
@@ -117,17 +120,21 @@ func isDocs(path string) bool {
 }
 
 // marked returns the request with the gateway's marks: one X-Request-Id, and the
-// prefix that was cut off, if one was. The original stays as it is, as an
-// http.Handler has to leave it.
-func marked(r *http.Request, prefix string) *http.Request {
-	changed := new(http.Request)
-	*changed = *r
+// prefix that was cut off, if one was. Its URL may be changed. The original stays as
+// it is, as an http.Handler has to leave it.
+func marked(r *http.Request, prefix []string) *http.Request {
+	both := &struct { // allocated together
+		request http.Request
+		url     url.URL
+	}{*r, *r.URL}
+	changed := &both.request
+	changed.URL = &both.url
 	// A shallow copy is enough: values are replaced, never changed.
 	changed.Header = make(http.Header, len(r.Header)+2)
 	maps.Copy(changed.Header, r.Header)
 	delete(changed.Header, "X-Forwarded-Prefix")
-	if prefix != "" {
-		changed.Header["X-Forwarded-Prefix"] = []string{prefix}
+	if prefix != nil {
+		changed.Header["X-Forwarded-Prefix"] = prefix
 	}
 	if id := changed.Header["X-Request-Id"]; len(id) != 1 || !validID(id[0]) {
 		changed.Header["X-Request-Id"] = []string{rand.Text()}

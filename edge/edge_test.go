@@ -95,6 +95,27 @@ func TestTheRequestOfTheClientIsLeftAlone(t *testing.T) {
 	}
 }
 
+// TestAServiceMayChangeWhatItIsGiven: the next request is forwarded as the first was,
+// and the client's own request is still as it was sent.
+func TestAServiceMayChangeWhatItIsGiven(t *testing.T) {
+	var prefixes []string
+	h := edge.New(edge.Config{Services: []edge.Service{{Prefix: "/user", Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		prefixes = append(prefixes, fmt.Sprint(r.URL, r.Header["X-Forwarded-Prefix"], r.Header["Accept"]))
+		r.Header.Add("X-Forwarded-Prefix", "/mine")
+		r.Header.Set("Accept", "text/plain")
+		r.URL.Path, r.URL.RawQuery = "/elsewhere", ""
+	})}}})
+	r := httptest.NewRequest(http.MethodGet, "/user/v1?a=1", nil)
+	r.Header.Set("Accept", "*/*")
+	for range 2 {
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	const want = "/v1?a=1 [/user] [*/*]"
+	if fmt.Sprint(prefixes) != "["+want+" "+want+"]" || r.URL.String() != "/user/v1?a=1" || r.Header.Get("Accept") != "*/*" {
+		t.Errorf("the service saw %v, and %v %v is left", prefixes, r.URL, r.Header)
+	}
+}
+
 func TestARequestIDIsMadeOnce(t *testing.T) {
 	for _, id := range []string{"", "with space", strings.Repeat("x", 129)} {
 		w := get(gateway(nil), "GET", "/user/v1", "X-Request-Id", id)

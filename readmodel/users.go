@@ -143,8 +143,9 @@ func (u *Users) ByIDs(ctx context.Context, ids []int64) iter.Seq2[User, error] {
 // Missing returns those of the ids that nobody has or whose person was erased,
 // ascending, each once.
 func (u *Users) Missing(ctx context.Context, ids ...int64) (missing []int64, err error) {
-	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
-	for _, id := range ids {
+	ids = slices.Clone(ids) // which are the caller's
+	slices.Sort(ids)
+	for _, id := range slices.Compact(ids) {
 		row, err := one(ctx, u.store, usersTable, id)
 		if err != nil {
 			return nil, err

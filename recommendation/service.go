@@ -19,9 +19,11 @@ const MaxExplained = 10
 
 // Candidate is somebody whom a person might befriend.
 type Candidate struct {
-	User   user.User
-	Weight int     // how many friends the two share
-	Shared []int64 // the lowest ids of those friends; only of a Query that asks to Explain
+	User   Profile
+	Weight int // how many friends the two share
+	// Shared are the lowest ids of those friends; nil unless a Query asks to Explain.
+	// It holds until the next candidate is asked for.
+	Shared []int64
 }
 
 // Rank is a place in a list of candidates: the higher weight comes first, then the
@@ -48,7 +50,8 @@ type Person struct {
 
 // Backend keeps people and friendships and answers questions about them. Methods
 // that answer may be called concurrently with all others; ApplyUsers and
-// ApplyFriends each by one goroutine at a time.
+// ApplyFriends each by one goroutine at a time. An answer that is read slowly holds
+// nobody up. The JSON of a profile is that of its user, or empty.
 //
 // Package backendtest tests this contract sentence by sentence.
 type Backend interface {
@@ -65,7 +68,7 @@ type Backend interface {
 	Recommend(ctx context.Context, id int64, q Query) iter.Seq2[Candidate, error]
 	// Mutual returns the friends with an id above after that two people share,
 	// lowest id first; none if they are one, or one of them is not there.
-	Mutual(ctx context.Context, a, b, after int64) iter.Seq2[user.User, error]
+	Mutual(ctx context.Context, a, b, after int64) iter.Seq2[Profile, error]
 }
 
 // Service follows the logs into a backend and answers from it.
@@ -93,7 +96,7 @@ func (s *Service) Recommend(ctx context.Context, id int64, q Query) iter.Seq2[Ca
 
 // Mutual returns the friends with an id above after that two people share, lowest
 // id first.
-func (s *Service) Mutual(ctx context.Context, a, b, after int64) iter.Seq2[user.User, error] {
+func (s *Service) Mutual(ctx context.Context, a, b, after int64) iter.Seq2[Profile, error] {
 	return s.backend().Mutual(ctx, a, b, after)
 }
 

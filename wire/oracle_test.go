@@ -176,6 +176,11 @@ func TestBodiesAreWhatTheStandardLibraryWrites(t *testing.T) {
 				t.Fatalf("got  %s\nwant %s", got, want)
 			}
 		}
+		shared := rapid.SliceOf(rapid.Int64()).Draw(t, "shared")
+		want := wire.AppendRecommendation([]byte("["), u, 7, shared)
+		if got := wire.AppendRecommendationOf([]byte("["), string(wire.AppendUser(nil, u)), 7, shared); string(got) != string(want) {
+			t.Fatalf("of JSON that is there already: got  %s\nwant %s", got, want)
+		}
 	})
 }
 

@@ -30,10 +30,28 @@ func Run(t *testing.T, open func(t *testing.T) recommendation.Backend) {
 		w := example(t, open(t))
 		for c, err := range w.backend.Recommend(t.Context(), 1, recommendation.Query{Limit: 1}) {
 			want := user.User{ID: 4, FirstName: "D", LastName: "X", Key: 4, CreatedAt: at(4), LastModified: at(4)}
-			if err != nil || c.User != want {
+			if err != nil || c.User.User != want {
 				t.Fatalf("got %+v, %v", c.User, err)
 			}
 		}
+	})
+	t.Run("who changes people while an answer is read waits for nobody", func(t *testing.T) {
+		w := example(t, open(t))
+		for c, err := range w.backend.Recommend(t.Context(), 1, recommendation.Query{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.people(t, renamed(c.User.ID, "New", 100+c.User.ID), created(10+c.User.ID))
+			w.friends(t, friend.Added{By: 10 + c.User.ID, To: 2})
+		}
+		for u, err := range w.backend.Mutual(t.Context(), 1, 4, 0) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.people(t, renamed(u.ID, "New", 100+u.ID))
+		}
+		w.want(t, "recommend 1: 4New×2 6New×2 5New×1 14N×1 15O×1 16P×1", w.recommend(t, 1, 0))
+		w.want(t, "mutual 1 4: 2New 3New", w.mutual(t, 1, 4))
 	})
 	t.Run("somebody who is not there gets nobody", func(t *testing.T) {
 		w := example(t, open(t))
@@ -139,8 +157,17 @@ func (w *world) mutual(t *testing.T, x, y int64) string {
 			t.Fatal(err)
 		}
 		fmt.Fprintf(&b, " %d%s", u.ID, u.FirstName)
+		shown(t, u)
 	}
 	return b.String()
+}
+
+// shown fails if the JSON of a profile is not that of its user.
+func shown(t *testing.T, p recommendation.Profile) {
+	t.Helper()
+	if want := recommendation.NewProfile(p.User).JSON; p.JSON != "" && p.JSON != want {
+		t.Fatalf("%+v is shown as %s", p.User, p.JSON)
+	}
 }
 
 // at is the time of the n-th event.

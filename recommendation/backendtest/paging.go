@@ -106,6 +106,7 @@ func (w *world) query(t *testing.T, id int64, q recommendation.Query) string {
 			t.Fatal(err)
 		}
 		fmt.Fprintf(&b, " %d%s×%d", c.User.ID, c.User.FirstName, c.Weight)
+		shown(t, c.User)
 		if q.Explain {
 			fmt.Fprint(&b, c.Shared)
 		} else if c.Shared != nil {
