@@ -147,11 +147,15 @@ func (o *orders) befriendOrPart(c *client.Client, id int64) error {
 func (o *orders) compare(r *running, c *client.Client) {
 	o.t.Helper()
 	got := map[int64][2]int64{}
+	for i, name := range o.town.names { // first: somebody's friendships end with the last of them
+		if name == "" {
+			erasedForGood(o.t, c, int64(i+1))
+			isGone(o.t, c, int64(i+1))
+		}
+	}
 	for i, name := range o.town.names {
 		id := int64(i + 1)
 		if name == "" {
-			erasedForGood(o.t, c, id)
-			isGone(o.t, c, id)
 			continue
 		}
 		u, _, err := c.User(o.t.Context(), id)
