@@ -67,3 +67,6 @@ func (b *Backend) changesFor(erased bool) (changes []graph.Change) {
 	}
 	return changes
 }
+
+// Graph returns the graph below the answers, for whoever checks it.
+func (b *Backend) Graph() *graph.Graph { return b.graph }
