@@ -92,7 +92,7 @@ func fingerprint(e *eventstore.Event) string {
 	h := sha256.New()
 	var numbers []byte
 	for _, n := range [...]int64{int64(e.Position), int64(e.Version), e.Number, e.Time.UnixMicro()} {
-		numbers = binary.LittleEndian.AppendUint64(numbers, uint64(n)) //nolint:gosec // its bits
+		numbers = binary.LittleEndian.AppendUint64(numbers, uint64(n))
 	}
 	h.Write(numbers)
 	for _, text := range [...]string{e.Stream.String(), e.Type, string(e.Data)} {

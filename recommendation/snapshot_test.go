@@ -70,16 +70,16 @@ func TestASnapshotIsAboutTheLogItWasMadeFrom(t *testing.T) {
 		origin recommendation.Origin
 		says   string
 	}{
-		"the same":                                 {old, at(3), ""},
-		"longer":                                   {old.with("4"), at(3), ""},
-		"of its beginning":                         {old, at(0), ""},
-		"shorter":                                  {old.fork(0xb, 2), at(3), "it holds event 3 of the log of users, which ends at 2"},
-		"restored before, and grown":               {old.fork(0xb, 2).with("3", "4"), at(3), "at position 3 the log of users was known as 0b000000, and it says 0a000000"},
-		"restored exactly there":                   {old.fork(0xb, 3), at(3), ""},
-		"restored behind it":                       {old.with("4").fork(0xb, 4), at(3), ""},
-		"an older copy that has grown":             {written{lineage: old.lineage, events: []string{"1", "2", "other"}}, at(3), "event 3 of the log of users is another one"},
-		"another log, empty":                       {written{lineage: eventstore.Lineage{{UUID: [16]byte{0xc}, First: 1}}}, at(0), "was known as 0c"},
-		"another log with the same events":         {written{lineage: eventstore.Lineage{{UUID: [16]byte{0xc}, First: 1}}, events: old.events}, at(3), "was known as 0c"},
+		"the same":                                  {old, at(3), ""},
+		"longer":                                    {old.with("4"), at(3), ""},
+		"of its beginning":                          {old, at(0), ""},
+		"shorter":                                   {old.fork(0xb, 2), at(3), "it holds event 3 of the log of users, which ends at 2"},
+		"restored before, and grown":                {old.fork(0xb, 2).with("3", "4"), at(3), "at position 3 the log of users was known as 0b000000, and it says 0a000000"},
+		"restored exactly there":                    {old.fork(0xb, 3), at(3), ""},
+		"restored behind it":                        {old.with("4").fork(0xb, 4), at(3), ""},
+		"an older copy that has grown":              {written{lineage: old.lineage, events: []string{"1", "2", "other"}}, at(3), "event 3 of the log of users is another one"},
+		"another log, empty":                        {written{lineage: eventstore.Lineage{{UUID: [16]byte{0xc}, First: 1}}}, at(0), "was known as 0c"},
+		"another log with the same events":          {written{lineage: eventstore.Lineage{{UUID: [16]byte{0xc}, First: 1}}, events: old.events}, at(3), "was known as 0c"},
 		"a snapshot that says nothing of the event": {old, recommendation.Origin{Log: "user", UUID: at(3).UUID, Position: 3}, "is another one"},
 	} {
 		log := c.now.log()

@@ -36,8 +36,8 @@ func killRounds(t *testing.T, data, tags string, rounds int, seed uint64) ([]str
 			Binary: buildBinary(t, tags), Data: data, Dir: t.TempDir(),
 			Env: []string{"ENSEMBLE_SNAPSHOT_EVERY=10ms"}, // it is mostly killed while one is written
 		},
-		Rounds:  rounds,
-		Seed:    seed,
+		Rounds: rounds,
+		Seed:   seed,
 		ReadLog: func(ctx context.Context, log string, after int64) iter.Seq2[chaos.Event, error] {
 			return readLog(ctx, filepath.Join(data, log+".db"), eventstore.Position(after))
 		},

@@ -39,6 +39,7 @@ type snapshots struct {
 	writing sync.Mutex
 	saved   eventstore.Position // of both logs together, in the newest snapshot
 	failing bool                // the last one could not be written
+	took    time.Duration       // to read the one that this system began with
 }
 
 // leastEvents is how many events are worth a snapshot while the system serves: fewer are
@@ -72,10 +73,10 @@ func (s *snapshots) load(ctx context.Context) (*memory.Backend, []recommendation
 			return nil, nil, ctx.Err()
 		}
 		if err == nil {
-			s.folder.slot = found.slot
+			s.folder.slot, s.took = found.slot, time.Since(begun)
 			s.saved = found.meta.Logs[0].Position + found.meta.Logs[1].Position
 			s.logger.Info("the graph was loaded from a snapshot", "file", found.path, "people", backend.Stats().People,
-				"user", found.meta.Logs[0].Position, "friend", found.meta.Logs[1].Position, "took", time.Since(begun))
+				"user", found.meta.Logs[0].Position, "friend", found.meta.Logs[1].Position, "took", s.took)
 			return backend, found.meta.Logs, nil
 		}
 		s.logger.Warn("a snapshot of the graph was refused; the one before it is used, or the graph is made from the logs",

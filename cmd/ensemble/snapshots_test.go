@@ -684,8 +684,8 @@ func TestVerifyChecksSnapshots(t *testing.T) {
 // TestAForeignMetaIsRefused before anything is made of it.
 func TestAForeignMetaIsRefused(t *testing.T) {
 	for text, says := range map[string]string{
-		"":          "unexpected end of JSON",
-		"{}":        "about 0 logs",
+		"":   "unexpected end of JSON",
+		"{}": "about 0 logs",
 		`{"logs":[{"log":"friend"},{"log":"user"}]}`:                 "others than users and friends",
 		`{"logs":[{"log":"user","position":-1},{"log":"friend"}]}`:   "others than users and friends",
 		`{"logs":[{"log":"user"},{"log":"friend"},{"log":"third"}]}`: "about 3 logs",

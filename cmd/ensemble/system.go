@@ -53,9 +53,14 @@ type system struct {
 	connections atomic.Int64 // open ones
 }
 
+// newSystem returns a system of which nothing is open yet.
+func newSystem(logger *slog.Logger) *system {
+	return &system{logger: logger, metrics: telemetry.NewMetrics(), healths: map[string]*telemetry.Health{}}
+}
+
 // openSystem opens the data folder and wires everything on top of it.
 func openSystem(ctx context.Context, data string, logger *slog.Logger) (*system, error) {
-	s := &system{logger: logger, metrics: telemetry.NewMetrics(), healths: map[string]*telemetry.Health{}}
+	s := newSystem(logger)
 	if err := s.openStores(ctx, data); err != nil {
 		return nil, errors.Join(err, s.close())
 	}

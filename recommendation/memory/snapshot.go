@@ -41,7 +41,7 @@ import (
 // be rewritten. Whoever's key is destroyed is loaded as erased.
 
 const (
-	snapshotMagic   = "ENSRECO"  // and the version of the format
+	snapshotMagic   = "ENSRECO" // and the version of the format
 	snapshotVersion = '1'
 	footMagic       = "ENSRECO." // ends a file
 	headLen         = len(snapshotMagic) + 1 + 4
@@ -122,7 +122,7 @@ type counter struct {
 // Write implements io.Writer.
 func (c *counter) Write(b []byte) (int, error) {
 	n, err := c.w.Write(b)
-	c.n += uint64(n) //nolint:gosec // never negative
+	c.n += uint64(n)
 	return n, err
 }
 

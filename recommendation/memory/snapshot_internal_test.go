@@ -31,11 +31,11 @@ func Spliced(t *testing.T, graph, people []byte) []byte {
 	return foot{graph: g.graph, blocks: p.blocks, people: p.people}.append(data, head)
 }
 
-// openKeys seals nothing: the text is the name, behind the number of its key.
-type openKeys struct{ user.Keys }
+// OpenKeys seals nothing: the text is the name, behind the number of its key.
+type OpenKeys struct{ user.Keys }
 
 // Seal implements [user.Keys].
-func (openKeys) Seal(id int64, plain []byte) ([]byte, error) {
+func (OpenKeys) Seal(id int64, plain []byte) ([]byte, error) {
 	if id == 13 {
 		return nil, user.ErrKeyDestroyed
 	}
@@ -43,7 +43,7 @@ func (openKeys) Seal(id int64, plain []byte) ([]byte, error) {
 }
 
 // Open implements [user.Keys].
-func (openKeys) Open(id int64, sealed []byte) ([]byte, error) {
+func (OpenKeys) Open(id int64, sealed []byte) ([]byte, error) {
 	switch {
 	case id == 13:
 		return nil, user.ErrKeyDestroyed
@@ -70,7 +70,7 @@ func encoded(t testing.TB, users []user.User) (block []byte) {
 	var last int64
 	for _, u := range users {
 		var err error
-		if block, err = appendRecord(block, last, u, openKeys{}); err != nil {
+		if block, err = appendRecord(block, last, u, OpenKeys{}); err != nil {
 			t.Fatal(err)
 		}
 		last = u.ID
@@ -81,11 +81,11 @@ func encoded(t testing.TB, users []user.User) (block []byte) {
 // TestPeopleAreReadAsTheyWereWritten pins each of their parts.
 func TestPeopleAreReadAsTheyWereWritten(t *testing.T) {
 	want := somebody()
-	got, err := decodeBlock(nil, encoded(t, want), len(want), openKeys{})
+	got, err := decodeBlock(nil, encoded(t, want), len(want), OpenKeys{})
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Fatalf("%v %s", err, diff)
 	}
-	gone, err := decodeBlock(nil, encoded(t, []user.User{{ID: 5, FirstName: "Eve", Key: 13}}), 1, openKeys{})
+	gone, err := decodeBlock(nil, encoded(t, []user.User{{ID: 5, FirstName: "Eve", Key: 13}}), 1, OpenKeys{})
 	if diff := cmp.Diff([]user.User{{ID: 5, Erased: true}}, gone); diff != "" || err != nil {
 		t.Fatalf("whose key is destroyed: %v %s", err, diff)
 	}
@@ -111,7 +111,7 @@ func TestRecordsThatMakeNoSenseAreRefused(t *testing.T) {
 		"a name that its key does not open":  {[]byte{1, 1, 1, 0, 0, 1, 'x'}, 1},
 		"two names that can't be told apart": {append([]byte{1, 1, 1, 0, 0, 9, 1, 0, 0, 0, 0, 0, 0, 0}, 'x'), 1},
 	} {
-		if got, err := decodeBlock(nil, c.block, c.people, openKeys{}); err == nil {
+		if got, err := decodeBlock(nil, c.block, c.people, OpenKeys{}); err == nil {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
@@ -124,7 +124,7 @@ func TestABlockThatIsMissingOrOfAnotherSnapshotIsFound(t *testing.T) {
 			b := New()
 			b.take(users)
 			var out bytes.Buffer
-			if _, err := b.writePeople(&out, sum, openKeys{}); err != nil {
+			if _, err := b.writePeople(&out, sum, OpenKeys{}); err != nil {
 				t.Fatal(err)
 			}
 			all = append(all, out.Bytes())
@@ -167,7 +167,7 @@ func FuzzPeople(f *testing.F) {
 		if people > 10_000 {
 			return
 		}
-		got, err := decodeBlock(nil, block, people, openKeys{})
+		got, err := decodeBlock(nil, block, people, OpenKeys{})
 		if err != nil {
 			return
 		}
@@ -178,7 +178,7 @@ func FuzzPeople(f *testing.F) {
 			}
 			last = u.ID
 		}
-		again, err := decodeBlock(nil, encoded(t, got), len(got), openKeys{})
+		again, err := decodeBlock(nil, encoded(t, got), len(got), OpenKeys{})
 		if diff := cmp.Diff(got, again); diff != "" || err != nil {
 			t.Fatalf("%v %s", err, diff)
 		}
@@ -191,13 +191,13 @@ func FuzzReadSnapshot(f *testing.F) {
 	b := New()
 	b.take(somebody())
 	var good bytes.Buffer
-	if err := b.WriteSnapshot(&good, []byte("meta"), openKeys{}); err != nil {
+	if err := b.WriteSnapshot(&good, []byte("meta"), OpenKeys{}); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(good.Bytes())
 	f.Add(good.Bytes()[:40])
 	f.Add([]byte(snapshotMagic + "1\xff\xff\xff\xff"))
-	keys := func() user.Keys { return openKeys{} }
+	keys := func() user.Keys { return OpenKeys{} }
 	f.Fuzz(func(t *testing.T, data []byte) {
 		read, meta, err := ReadSnapshot(bytes.NewReader(repaired(data)), int64(len(data)), keys)
 		if err != nil {
@@ -207,7 +207,7 @@ func FuzzReadSnapshot(f *testing.F) {
 			return
 		}
 		var again bytes.Buffer
-		if err := read.WriteSnapshot(&again, meta, openKeys{}); err != nil {
+		if err := read.WriteSnapshot(&again, meta, OpenKeys{}); err != nil {
 			t.Fatalf("what was read can't be written: %v", err)
 		}
 		if _, _, err := ReadSnapshot(bytes.NewReader(again.Bytes()), int64(again.Len()), keys); err != nil {

@@ -17,7 +17,7 @@ import (
 // of another file, is found.
 
 const (
-	blockPeople  = 4096    // people of a block
+	blockPeople  = 4096     // people of a block
 	maxBlock     = 16 << 20 // bytes of a block: two names have at most 2 KiB
 	blockHeadLen = 4 + 4 + 4
 	minRecord    = 2 // bytes: a difference of ids, and that somebody is erased
@@ -62,7 +62,7 @@ func (b *Backend) writePeople(w io.Writer, sum uint32, keys user.Keys) (people u
 // appendRecord appends a person, whose id is above last. Somebody whose key has been
 // destroyed is written as erased: the event that says so is on its way.
 func appendRecord(dst []byte, last int64, u user.User, keys user.Keys) ([]byte, error) {
-	dst = binary.AppendUvarint(dst, uint64(u.ID-last)) //nolint:gosec // ascending
+	dst = binary.AppendUvarint(dst, uint64(u.ID-last))
 	if u.Erased {
 		return append(dst, recordErased), nil
 	}
@@ -74,7 +74,7 @@ func appendRecord(dst []byte, last int64, u user.User, keys user.Keys) ([]byte, 
 		return nil, fmt.Errorf("seal the name of %d: %w", u.ID, err)
 	}
 	dst = append(dst, recordThere)
-	dst = binary.AppendUvarint(dst, uint64(u.Key)) //nolint:gosec // at least 1
+	dst = binary.AppendUvarint(dst, uint64(u.Key))
 	dst = binary.AppendVarint(dst, u.CreatedAt.UnixMicro())
 	dst = binary.AppendVarint(dst, u.LastModified.UnixMicro()-u.CreatedAt.UnixMicro())
 	dst = binary.AppendUvarint(dst, uint64(len(sealed)))
@@ -118,7 +118,7 @@ type records struct {
 
 // id reads the next person's id.
 func (r *records) id() int64 {
-	step := int64(r.unsigned()) //nolint:gosec // looked at next
+	step := int64(r.unsigned())
 	if step < 1 || r.last+step < r.last {
 		r.bad = true
 		return 0
@@ -129,7 +129,7 @@ func (r *records) id() int64 {
 
 // person reads somebody who is there.
 func (r *records) person(u user.User, keys user.Keys) (user.User, error) {
-	u.Key = int64(r.unsigned()) //nolint:gosec // the keyring refuses what is no key
+	u.Key = int64(r.unsigned())
 	created := r.signed()
 	modified := created + r.signed()
 	sealed := r.bytes(r.unsigned())

@@ -49,7 +49,7 @@ func ReadSnapshot(r io.ReaderAt, size int64, keys func() user.Keys) (*Backend, [
 	}
 	b := emptyFor(p.people)
 	var loading errgroup.Group
-	loading.Go(func() error { return b.readGraph(io.NewSectionReader(r, p.from, int64(p.graph)), p.meta) }) //nolint:gosec // less than size
+	loading.Go(func() error { return b.readGraph(io.NewSectionReader(r, p.from, int64(p.graph)), p.meta) })
 	loading.Go(func() error { return b.readPeople(r, p, keys) })
 	if err := loading.Wait(); err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrSnapshot, err)
@@ -104,7 +104,7 @@ func (p *parts) readFoot(r io.ReaderAt, size int64) error {
 		return errors.New("the checksum of its foot is wrong")
 	}
 	p.graph, p.blocks, p.people = binary.LittleEndian.Uint64(end), binary.LittleEndian.Uint64(end[8:]), binary.LittleEndian.Uint64(end[16:])
-	rest := uint64(size - p.from - int64(footLen)) //nolint:gosec // checked before
+	rest := uint64(size - p.from - int64(footLen))
 	if p.graph > rest || p.blocks != rest-p.graph || p.people > p.blocks/minRecord {
 		return errors.New("its parts are not as long as it says")
 	}
@@ -132,7 +132,7 @@ type block struct {
 
 // readPeople reads the blocks one after the other and opens them on all cores.
 func (b *Backend) readPeople(r io.ReaderAt, p *parts, keys func() user.Keys) error {
-	from := io.NewSectionReader(r, p.from+int64(p.graph), int64(p.blocks)) //nolint:gosec // less than the size
+	from := io.NewSectionReader(r, p.from+int64(p.graph), int64(p.blocks))
 	workers := runtime.GOMAXPROCS(0)
 	blocks := make(chan block, workers)
 	var group errgroup.Group
@@ -156,7 +156,7 @@ func (b *Backend) readPeople(r io.ReaderAt, p *parts, keys func() user.Keys) err
 	if err := errors.Join(err, group.Wait()); err != nil {
 		return err
 	}
-	if uint64(b.size()) != p.people { //nolint:gosec // never negative
+	if uint64(b.size()) != p.people {
 		return fmt.Errorf("it has %d people and says %d", b.size(), p.people)
 	}
 	return nil
