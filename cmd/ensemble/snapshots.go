@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ensemble/eventstore"
@@ -37,9 +38,11 @@ type snapshots struct {
 	// writing is held by who writes, and by a rebuild: a graph that somebody doubts is
 	// not saved any more.
 	writing sync.Mutex
-	saved   eventstore.Position // of both logs together, in the newest snapshot
-	failing bool                // the last one could not be written
-	took    time.Duration       // to read the one that this system began with
+	failing bool          // the last one could not be written
+	took    time.Duration // to read the one that this system began with
+
+	saved atomic.Int64 // events of both logs together, in the newest snapshot
+	wrote atomic.Int64 // nanoseconds that the last one took to write
 }
 
 // leastEvents is how many events are worth a snapshot while the system serves: fewer are
@@ -74,7 +77,7 @@ func (s *snapshots) load(ctx context.Context) (*memory.Backend, []recommendation
 		}
 		if err == nil {
 			s.folder.slot, s.took = found.slot, time.Since(begun)
-			s.saved = found.meta.Logs[0].Position + found.meta.Logs[1].Position
+			s.saved.Store(int64(found.meta.Logs[0].Position + found.meta.Logs[1].Position))
 			s.logger.Info("the graph was loaded from a snapshot", "file", found.path, "people", backend.Stats().People,
 				"user", found.meta.Logs[0].Position, "friend", found.meta.Logs[1].Position, "took", s.took)
 			return backend, found.meta.Logs, nil
@@ -134,14 +137,15 @@ func (s *snapshots) save(ctx context.Context, least eventstore.Position) {
 	defer s.writing.Unlock()
 	// The positions come first: what is written afterwards holds at least that.
 	users, friends := s.from.Users.Position(), s.from.Friends.Position()
-	if users+friends-s.saved < least {
+	if s.behind() < least {
 		return
 	}
 	begun := time.Now()
 	err := s.write(ctx, users, friends)
 	switch {
 	case err == nil:
-		s.saved = users + friends
+		s.saved.Store(int64(users + friends))
+		s.wrote.Store(int64(time.Since(begun)))
 		s.logger.Info("wrote a snapshot of the graph", "file", s.folder.path(s.folder.slot),
 			"user", users, "friend", friends, "took", time.Since(begun))
 	case ctx.Err() != nil:
@@ -150,6 +154,11 @@ func (s *snapshots) save(ctx context.Context, least eventstore.Position) {
 		s.logger.Warn("no snapshot of the graph could be written; serving goes on, and it is tried again", "error", err)
 	}
 	s.failing = err != nil
+}
+
+// behind returns how many events came since the newest snapshot: a start has to read them.
+func (s *snapshots) behind() eventstore.Position {
+	return s.from.Users.Position() + s.from.Friends.Position() - eventstore.Position(s.saved.Load())
 }
 
 // write writes a snapshot.
@@ -195,6 +204,6 @@ func (s *snapshots) removeAll(rebuild func() error) error {
 	if err := s.folder.remove(); err != nil {
 		return fmt.Errorf("delete the snapshots of a graph that is to be made anew: %w", err)
 	}
-	s.saved = 0
+	s.saved.Store(0)
 	return rebuild()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,7 +20,13 @@ func TestAFullDiskForSnapshotsIsSaidOnceAndSurvived(t *testing.T) {
 	if err := os.MkdirAll(in, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	mount := func(flags uintptr, options string) error { return unix.Mount("tmpfs", in, "tmpfs", flags, options) }
+	mount := func(flags uintptr, options string) (err error) {
+		for { // it can't be made read-only in the middle of a writing
+			if err = unix.Mount("tmpfs", in, "tmpfs", flags, options); !errors.Is(err, unix.EBUSY) {
+				return err
+			}
+		}
+	}
 	if err := mount(0, "size=16k,mode=700"); err != nil {
 		t.Skipf("no right to mount a small disk: %v", err)
 	}

@@ -509,6 +509,9 @@ func TestWhenNoSnapshotCanBeWrittenServingGoesOn(t *testing.T) {
 	if n := newest(t, data); n.meta.Number != 1 {
 		t.Errorf("the first is number %d", n.meta.Number)
 	}
+	if s.snapshots.behind() != 0 || s.snapshots.wrote.Load() == 0 {
+		t.Errorf("%d events came since, and writing took %d ns", s.snapshots.behind(), s.snapshots.wrote.Load())
+	}
 	if err := errors.Join(os.RemoveAll(in), os.WriteFile(in, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}

@@ -155,6 +155,7 @@ func (s *system) follow(ctx context.Context, data string) error {
 	s.friends = projection.New("friends", s.friendStore.Subscribe, s.recommendations.Friends(), from[1].Position)
 	s.snapshots.service = s.recommendations
 	s.snapshots.from = recommendation.Followers{Users: s.users, Friends: s.friends}
+	measureSnapshots(s.metrics, s.snapshots)
 	measureProjection(s.metrics, "users", s.users, s.userStore)       //nolint:contextcheck // a scrape has none
 	measureProjection(s.metrics, "friends", s.friends, s.friendStore) //nolint:contextcheck // a scrape has none
 	return nil
