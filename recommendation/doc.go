@@ -31,6 +31,17 @@
 // are; then both are held for the last events, and the pointer to the backend that
 // answers is swapped. The followers do not notice: they feed whatever is live.
 //
+// # Snapshots
+//
+// Replaying both logs takes as long as they are, so a backend may be saved and read again
+// ([Meta], [Origin]). Whoever saves it notes how far the followers are, and then has it
+// written; whoever reads it follows the logs from what was noted. What is saved may be
+// newer than that, for applying an event again changes nothing in the end: of each pair the
+// last word counts, and the order within a pair is the log's. It may never be older.
+//
+// A snapshot says which logs it is about ([Log.Has]), so that one that was replaced by a
+// backup is not taken for the one that was there.
+//
 // Feed it by running [Service.Users] and [Service.Friends] as projections:
 //
 //	users := projection.New("users", userLog.Subscribe, service.Users(), 0)

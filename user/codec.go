@@ -111,6 +111,27 @@ func open(keys Keys, s stored) (firstName, lastName string, err error) {
 	return splitNames(plain)
 }
 
+// SealNames returns a person's names as nobody reads them without the person's key,
+// for whoever keeps them elsewhere than in the log.
+//
+// Errors: [ErrKeyDestroyed], those of the keys.
+func SealNames(keys Keys, u User) ([]byte, error) {
+	return keys.Seal(u.Key, joinNames(u.FirstName, u.LastName))
+}
+
+// OpenNames is the inverse of [SealNames]: it returns the person with their names.
+//
+// Errors: [ErrKeyDestroyed], those of the keys, and an error for what is no pair of
+// names.
+func OpenNames(keys Keys, u User, sealed []byte) (User, error) {
+	plain, err := keys.Open(u.Key, sealed)
+	if err != nil {
+		return User{}, err
+	}
+	u.FirstName, u.LastName, err = splitNames(plain)
+	return u, err
+}
+
 // joinNames puts two names into one text: the length of the first as a decimal, a
 // colon, and both.
 func joinNames(firstName, lastName string) []byte {

@@ -131,3 +131,36 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestNamesThatAreKeptElsewhereAreSealedAsInTheLog: another key opens nothing, and a key
+// that was destroyed opens nothing any more.
+func TestNamesThatAreKeptElsewhereAreSealedAsInTheLog(t *testing.T) {
+	keys := newPlainKeys()
+	rapid.Check(t, func(t *rapid.T) {
+		want := User{ID: 3, FirstName: rapid.String().Draw(t, "first"), LastName: rapid.String().Draw(t, "last"), Key: 7}
+		sealed, err := SealNames(keys, want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := OpenNames(keys, User{ID: 3, Key: 7}, sealed)
+		if err != nil || got != want {
+			t.Fatalf("%+v came back as %+v, %v", want, got, err)
+		}
+		if got, err := OpenNames(keys, User{ID: 3, Key: 8}, sealed); err == nil {
+			t.Fatalf("another key opens %+v", got)
+		}
+	})
+	sealed, err := SealNames(keys, User{FirstName: "Ada", Key: 9})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := keys.Destroy(t.Context(), 9); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := SealNames(keys, User{FirstName: "Ada", Key: 9}); !errors.Is(err, ErrKeyDestroyed) {
+		t.Errorf("a destroyed key seals: %v", err)
+	}
+	if got, err := OpenNames(keys, User{Key: 9}, sealed); !errors.Is(err, ErrKeyDestroyed) {
+		t.Errorf("a destroyed key opens %+v, %v", got, err)
+	}
+}

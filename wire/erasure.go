@@ -55,6 +55,7 @@ func AppendErasure(dst []byte, e *Erasure) []byte {
 const remains = `[` +
 	`{"where":"log","what":"that a user with this id was created, renamed, befriended and erased, and when; the names are there sealed, and nobody has the key","until":null},` +
 	`{"where":"files of the log","what":"in rare cases a piece of an earlier row, in a page that SQLite rearranged when somebody was renamed","until":"the operator runs 'ensemble rebuild'"},` +
+	`{"where":"snapshots of the graph","what":"the id, the friendships of the time and the name, sealed, to which nobody has the key","until":"two later ones are written"},` +
 	`{"where":"backups of the logs","what":"the same; the friendships of the time","until":"the operator deletes them"},` +
 	`{"where":"backups of the keys made before","what":"the key, which together with a log shows the names; put back here, it is destroyed again at the next start","until":"the operator deletes them"},` +
 	`{"where":"kafka","what":"nothing: no broker is configured","until":null}]}`

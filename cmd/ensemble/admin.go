@@ -6,7 +6,6 @@ import (
 
 	"ensemble/api"
 	"ensemble/eventstore"
-	"ensemble/recommendation"
 	"ensemble/recommendation/memory"
 	"ensemble/wire"
 )
@@ -87,9 +86,12 @@ func tablesOf(found eventstore.Rebuilt) []wire.RebuiltTable {
 	return tables
 }
 
-// rebuildGraph makes a graph beside the one that answers, and lets it take over.
+// rebuildGraph makes a graph beside the one that answers, and lets it take over. The
+// snapshots of the old one go first.
 func (s *system) rebuildGraph(
 	ctx context.Context, progress func(done, total eventstore.Position),
 ) ([]wire.RebuiltTable, error) {
-	return nil, s.recommendations.Rebuild(ctx, memory.New(), recommendation.Followers{Users: s.users, Friends: s.friends}, progress)
+	return nil, s.snapshots.doubt(ctx, func() error {
+		return s.recommendations.Rebuild(ctx, memory.New(), s.snapshots.from, progress)
+	})
 }

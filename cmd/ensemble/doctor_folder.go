@@ -62,6 +62,8 @@ func (e *examination) checkPermissions(_ context.Context, f *findings) {
 	for _, name := range logNames() {
 		paths = append(paths, filepath.Join(data, name+".db"))
 	}
+	snapshots := snapshotFolder{dir: filepath.Join(data, snapshotDir)}
+	paths = append(paths, snapshots.dir, snapshots.path(1), snapshots.path(2))
 	open, seen := 0, 0
 	for _, path := range paths {
 		info, err := os.Stat(path)
@@ -106,6 +108,21 @@ func (e *examination) checkLogs(ctx context.Context, f *findings) {
 		f.ok("there are no logs in %s yet; 'ensemble up' makes them", e.flags.Data)
 	default:
 		f.add(problem, "Bring it back from a backup, or move the other away to begin anew.", "the log of %ss is missing in %s, the other is there", missing[0], e.flags.Data)
+	}
+	e.checkSnapshots(f)
+}
+
+// checkSnapshots looks at the beginning and the end of each snapshot: enough to know what
+// the next start begins with.
+func (e *examination) checkSnapshots(f *findings) {
+	folder := snapshotFolder{dir: filepath.Join(e.flags.Data, snapshotDir)}
+	for _, s := range folder.find() {
+		if s.err != nil {
+			f.add(hint, fmt.Sprintf("Delete %s; without one the next start makes the graph from the logs.", s.path),
+				"the snapshot can't be used: %v", s.err)
+			continue
+		}
+		f.ok("the snapshot %s holds the graph up to user:%d and friend:%d", s.path, s.meta.Logs[0].Position, s.meta.Logs[1].Position)
 	}
 }
 

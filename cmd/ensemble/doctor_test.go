@@ -56,6 +56,9 @@ func goodFolder(t *testing.T) string {
 	if err := fillFolder(t.Context(), data); err != nil {
 		t.Fatal(err)
 	}
+	if code := start(t, data).end(); code != 0 { // which writes a snapshot
+		t.Fatalf("it ended with %d", code)
+	}
 	return data
 }
 
@@ -132,6 +135,16 @@ func TestWhatIsWrongWithAFolderIsSaidWithWhatToDo(t *testing.T) {
 		{"the heads are damaged", func(t *testing.T, data string) {
 			alter(t, filepath.Join(data, "friend.heads"), func(b []byte) []byte { b[len(b)-1] ^= 1; return b })
 		}, "hint logs: the saved heads can't be used: "},
+		{"a snapshot can be read by others", func(t *testing.T, data string) {
+			must(t, os.Chmod(newest(t, data).path, 0o644))
+		}, "hint permissions: others may read or write DATA/recommendation/1.snapshot (mode 0644) → Run 'chmod go= DATA/recommendation/1.snapshot'.\n"},
+		{"a snapshot was cut off", func(t *testing.T, data string) {
+			alter(t, newest(t, data).path, func(b []byte) []byte { return b[:len(b)-1] })
+		}, "hint logs: the snapshot can't be used: not a usable snapshot: it is cut short: it has no foot → " +
+			"Delete DATA/recommendation/1.snapshot; without one the next start makes the graph from the logs.\n"},
+		{"the snapshots are not there", func(t *testing.T, data string) {
+			must(t, os.RemoveAll(filepath.Join(data, snapshotDir)))
+		}, ""},
 		{"the heads are not there", func(t *testing.T, data string) {
 			must(t, os.Remove(filepath.Join(data, "friend.heads")))
 		}, ""},

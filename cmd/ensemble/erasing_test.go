@@ -106,6 +106,13 @@ func TestNoByteOnTheDiskHoldsTheNameOfSomebodyErased(t *testing.T) {
 	if _, _, err := c.CreateUser(t.Context(), canary, "", "key"); err != nil {
 		t.Fatal(err)
 	}
+	// A snapshot is written, in which they are too.
+	r.end()
+	if files := filesIn(t, filepath.Join(data, snapshotDir)); len(files) != 1 {
+		t.Fatalf("of the graph there is %v", files)
+	}
+	r = start(t, data)
+	c = r.client()
 	// In the log names are sealed; only the view shows them, in the file or in the
 	// write-ahead log before it.
 	if files := filesWith(t, data, canary); len(files) == 0 || slices.ContainsFunc(files, func(f string) bool { return !strings.HasPrefix(f, "user.db") }) {
@@ -128,6 +135,7 @@ func TestNoByteOnTheDiskHoldsTheNameOfSomebodyErased(t *testing.T) {
 	if files := filesWith(t, data, canary); len(files) > 0 {
 		t.Errorf("with the system running it is in %v", files)
 	}
+	putBack := keep(t, data, snapshotDir) // what was written when they were there
 	if code := r.end(); code != 0 {
 		t.Fatalf("stopping ended with %d: %s", code, r.stderr)
 	}
@@ -139,6 +147,20 @@ func TestNoByteOnTheDiskHoldsTheNameOfSomebodyErased(t *testing.T) {
 	erasedForGood(t, r.client(), 1)
 	if files := filesWith(t, data, canary); len(files) > 0 {
 		t.Errorf("after a restart it is in %v", files)
+	}
+	r.end()
+	putBack()
+	r = start(t, data, "--log-level", "info")
+	if said := r.stderr.String(); !strings.Contains(said, loaded) {
+		t.Errorf("the snapshot from before is not used: %s", said)
+	}
+	isGone(t, r.client(), 1)
+	if list, err := r.client().Recommend(t.Context(), 2, 0); err != nil || len(list) > 0 {
+		t.Errorf("without 1 nobody shares a friend, but 2 is told %v, %v", list, err)
+	}
+	r.end()
+	if files := filesWith(t, data, canary); len(files) > 0 {
+		t.Errorf("after a start from the snapshot it is in %v", files)
 	}
 	if code := run(t.Context(), []string{"events", "verify", "--data", data}, io.Discard, os.Stderr); code != 0 {
 		t.Error("verify finds something wrong")

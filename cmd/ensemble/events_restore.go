@@ -37,6 +37,11 @@ func (c *restoreCmd) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return err
 	}
+	// What lies there of a log that is gone would be refused at the next start anyway.
+	folder := snapshotFolder{dir: filepath.Join(c.Data, snapshotDir)}
+	if err := folder.remove(); err != nil {
+		return fmt.Errorf("the logs are restored, but the snapshots of another graph could not be deleted: %w", err)
+	}
 	if err := con.describe(m); err != nil {
 		return err
 	}

@@ -20,8 +20,8 @@ type verifyCmd struct {
 func (verifyCmd) Help() string {
 	return `Checks, of each log: every checksum, the chain of commits, positions, versions and
 times; that the read models hold what the log says, row by row; that the names can be
-read with the keys; and that the graph made from both logs is the one that the rows
-describe. Ends with 0 if all is well, and with 1 and a sentence for each kind of damage.`
+read with the keys; and that the graph made from both logs, and from each snapshot of
+it, is the one that the rows describe. Ends with 0 if all is well, and with 1 and a sentence for each kind of damage.`
 }
 
 // Run checks everything, also when something is damaged, and says what it has checked.
@@ -30,6 +30,7 @@ describe. Ends with 0 if all is well, and with 1 and a sentence for each kind of
 //	names      open with the keys, or their person was erased  user.Decode
 //	views      each row is what the log says                   readmodel
 //	graph      each circle of friends is what the rows say     graph, readmodel
+//	snapshots  lead to the same graph                          recommendation/memory
 //
 // Each line leans on those above it: views are computed from a log that was found whole,
 // the graph is held against rows that were found right.

@@ -11,6 +11,7 @@ import (
 	"ensemble/friend"
 	"ensemble/graph"
 	"ensemble/readmodel"
+	"ensemble/recommendation"
 	"ensemble/user"
 )
 
@@ -26,6 +27,12 @@ func verifyGraph(ctx context.Context, con *console, data string) (err error) {
 	bar := &steps{con: con}
 	defer bar.finish()
 	c := newGraphCheck()
+	// Before the logs are read: a snapshot holds nothing that came later.
+	var bad error
+	logs := [2]recommendation.Log{driverLog(user.Category, r.log(user.Category)), driverLog(friend.Category, r.log(friend.Category))}
+	if c.saved, bad = savedGraphs(ctx, con, r, logs); ctx.Err() != nil {
+		return ctx.Err()
+	}
 	for _, l := range r.open {
 		feed := c.pair
 		if l.name == user.Category {
@@ -39,20 +46,30 @@ func verifyGraph(ctx context.Context, con *console, data string) (err error) {
 		return err
 	}
 	s := c.graph.Stats()
-	return con.say("graph: %d people, %d erased, %d friendships are what both logs say\n", s.People, s.Erased, s.Friendships)
+	err = con.say("graph: %d people, %d erased, %d friendships are what both logs say\n", s.People, s.Erased, s.Friendships)
+	for _, one := range c.saved {
+		err = errors.Join(err, con.say("%s: with the events after user:%d and friend:%d it is the same graph\n", one.path, one.users, one.friends))
+	}
+	return errors.Join(err, bad)
+}
+
+// driverLog returns a log that is only read, as snapshots look at it.
+func driverLog(name string, log *sqlite.Log) recommendation.Log {
+	return recommendation.Log{Name: name, Head: log.Head, ReadAll: log.ReadAll}
 }
 
 // graphCheck makes a graph from events, and beside it the rows from which brute force
 // makes another. The two know nothing of each other: the graph sees who was connected
 // and disconnected, in order; brute force sees only which rows are left in the end.
 //
-// The running system's own graph can't be looked at from another process. It is made
-// anew from the logs at each start by the same package, so what is checked here is that
-// this way of making it leads to the right one, with this very data.
+// The running system's own graph can't be looked at from another process. It is made from
+// the logs, or from a snapshot and the events after it, by the same package; both ways are
+// gone here, with this very data, and have to lead to the same graph.
 type graphCheck struct {
 	graph  *graph.Graph
 	rows   map[int64][2]int64 // friendships by row
 	people map[int64]bool     // false: erased
+	saved  []*savedGraph
 }
 
 // newGraphCheck returns a check that has seen no events yet.
@@ -73,8 +90,8 @@ func (c *graphCheck) pair(e eventstore.Event) error {
 	case friend.Removed:
 		change = graph.Change{Kind: graph.Disconnect, From: d.By, To: d.To}
 	}
-	if _, err := c.graph.Apply([]graph.Change{change}); err != nil {
-		return fmt.Errorf("event %d: %w", e.Position, err)
+	if err := c.change(change, e.Position); err != nil {
+		return err
 	}
 	rows, err := readmodel.FriendView().Rows(e)
 	for _, row := range rows {
@@ -98,8 +115,8 @@ func (c *graphCheck) person(e eventstore.Event) error {
 	if strings.HasSuffix(e.Type, "Erased") {
 		change.Kind = graph.RemoveUser
 	}
-	if _, err := c.graph.Apply([]graph.Change{change}); err != nil {
-		return fmt.Errorf("event %d: %w", e.Position, err)
+	if err := c.change(change, e.Position); err != nil {
+		return err
 	}
 	rows, err := readmodel.UsersView(noKeys{}).Rows(e)
 	for _, row := range rows {
@@ -110,6 +127,18 @@ func (c *graphCheck) person(e eventstore.Event) error {
 		}
 	}
 	return err
+}
+
+// change makes a change in the graph, and in those of the snapshots.
+func (c *graphCheck) change(change graph.Change, at eventstore.Position) error {
+	_, err := c.graph.Apply([]graph.Change{change})
+	for _, s := range c.saved {
+		err = errors.Join(err, s.follow(change, at))
+	}
+	if err != nil {
+		return fmt.Errorf("event %d: %w", at, err)
+	}
+	return nil
 }
 
 // circle sums up somebody's friends in any order: how many, and a sum of hashes. Two
@@ -128,16 +157,29 @@ func (c circle) with(id int64) circle {
 	return circle{c.friends + 1, c.sum + (h^h>>29)*h}
 }
 
-// compare holds the graph against the rows: its size, and each person's friends.
+// compare holds the graph against the rows, and those of the snapshots.
 func (c *graphCheck) compare() error {
 	circles, pairs := c.circles()
+	if err := c.compareOne(c.graph, circles, pairs); err != nil {
+		return err
+	}
+	for _, s := range c.saved {
+		if err := c.compareOne(s.graph, circles, pairs); err != nil {
+			return fmt.Errorf("%s: %w; until then delete it, and the graph is made from the logs", s.path, err)
+		}
+	}
+	return nil
+}
+
+// compareOne holds one graph against the rows: its size, and each person's friends.
+func (c *graphCheck) compareOne(g *graph.Graph, circles map[int64]circle, pairs int) error {
 	alive := 0
 	for id, there := range c.people {
 		if !there {
 			continue
 		}
 		alive++
-		found, err := c.graph.Friends(nil, id)
+		found, err := g.Friends(nil, id)
 		if err != nil {
 			return err
 		}
@@ -150,7 +192,7 @@ func (c *graphCheck) compare() error {
 				"this is an error of the program, not of the data: please report it", id, in.friends, circles[id].friends)
 		}
 	}
-	if s := c.graph.Stats(); s.People != alive || s.Erased != len(c.people)-alive || s.Friendships != pairs {
+	if s := g.Stats(); s.People != alive || s.Erased != len(c.people)-alive || s.Friendships != pairs {
 		return fmt.Errorf("the graph has %d people, %d erased, %d friendships, the rows have %d, %d, %d; "+
 			"this is an error of the program, not of the data: please report it",
 			s.People, s.Erased, s.Friendships, alive, len(c.people)-alive, pairs)

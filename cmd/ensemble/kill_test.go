@@ -28,14 +28,16 @@ func buildBinary(t testing.TB, tags string) string {
 }
 
 // killRounds runs rounds of kill -9 against a build.
-func killRounds(t *testing.T, tags string, rounds int, seed uint64) ([]string, error) {
+func killRounds(t *testing.T, data, tags string, rounds int, seed uint64) ([]string, error) {
 	t.Helper()
-	data := filepath.Join(t.TempDir(), "data")
 	t.Logf("seed %d", seed)
 	return chaos.Run(t.Context(), chaos.Options{
-		Process: &chaos.Process{Binary: buildBinary(t, tags), Data: data, Dir: t.TempDir()},
-		Rounds:  rounds,
-		Seed:    seed,
+		Process: &chaos.Process{
+			Binary: buildBinary(t, tags), Data: data, Dir: t.TempDir(),
+			Env: []string{"ENSEMBLE_SNAPSHOT_EVERY=10ms"}, // it is mostly killed while one is written
+		},
+		Rounds: rounds,
+		Seed:   seed,
 		ReadLog: func(ctx context.Context, log string, after int64) iter.Seq2[chaos.Event, error] {
 			return readLog(ctx, filepath.Join(data, log+".db"), eventstore.Position(after))
 		},
@@ -94,7 +96,8 @@ func number(t *testing.T, name string, otherwise int) int {
 
 func TestKillMinusNine(t *testing.T) {
 	rounds := number(t, "ENSEMBLE_KILL_ROUNDS", 20)
-	violations, err := killRounds(t, "", rounds, rand.Uint64())
+	data := filepath.Join(t.TempDir(), "data")
+	violations, err := killRounds(t, data, "", rounds, rand.Uint64())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,10 +105,14 @@ func TestKillMinusNine(t *testing.T) {
 		t.Error(v)
 	}
 	t.Logf("%d rounds", rounds)
+	verified(t, data) // the snapshots too
+	if found := (&snapshotFolder{dir: filepath.Join(data, snapshotDir)}).find(); len(found) == 0 || found[0].err != nil {
+		t.Errorf("of snapshots there are %+v", found)
+	}
 }
 
 func TestKillMinusNineCatchesABuildThatAnswersBeforeItCommits(t *testing.T) {
-	violations, err := killRounds(t, "ensemble_ack_before_commit", 20, rand.Uint64())
+	violations, err := killRounds(t, filepath.Join(t.TempDir(), "data"), "ensemble_ack_before_commit", 20, rand.Uint64())
 	if len(violations) == 0 && err == nil {
 		t.Fatal("20 rounds of a build that loses what it acknowledged went unnoticed")
 	}

@@ -14,6 +14,7 @@
 //	system.go   everything in one process: commands to logs, logs to the graph,
 //	            paths to services, and in which order all of it starts and stops
 //	admin.go    what operators see and order of it
+//	snapshots.go, snapshot_folder.go   when the graph is saved, and in which files
 //
 //	            ┌ user service ────────► log of users ───────┐ subscribe
 //	gateway ────┼ friend service ──────► log of friendships ─┤
@@ -36,10 +37,11 @@
 // # Starting and stopping
 //
 // The ports are opened first, so that one in use is known before anything is
-// touched; then the keys, the logs, the graph, which catches up; then requests are
-// served and the addresses printed. Stopping goes the other way: not ready any
+// touched; then the keys, the logs, the graph, which is read from its snapshot and
+// catches up; then requests are served and the addresses printed. Stopping goes the other way: not ready any
 // more, answers ask their clients to leave, what was begun is answered, the
-// projections end, what was queued is committed, the logs are closed.
+// projections end, the graph is saved, what was queued is committed, the logs are
+// closed.
 package main
 
 import (

@@ -80,6 +80,18 @@ func lagSeconds(at eventstore.Position, store *eventstore.Store, now time.Time) 
 	return max(0, now.Sub(missing[0].Time).Seconds())
 }
 
+// measureSnapshots registers how much the next start would have to read, and what saving
+// the graph takes.
+func measureSnapshots(m *telemetry.Metrics, s *snapshots) {
+	m.Registry().MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "ensemble_snapshot_lag_events", Help: "Events that came since the newest snapshot of the graph.",
+		}, func() float64 { return float64(s.behind()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "ensemble_snapshot_duration_seconds", Help: "Duration of the last writing of a snapshot of the graph; 0 before the first.",
+		}, func() float64 { return time.Duration(s.wrote.Load()).Seconds() }))
+}
+
 // measureStreams registers how many clients follow a log live.
 func measureStreams(m *telemetry.Metrics, log string, service *api.Service) {
 	m.Registry().MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -147,11 +148,15 @@ func (o *orders) befriendOrPart(c *client.Client, id int64) error {
 func (o *orders) compare(r *running, c *client.Client) {
 	o.t.Helper()
 	got := map[int64][2]int64{}
+	for i, name := range o.town.names { // first: somebody's friendships end with the last of them
+		if name == "" {
+			erasedForGood(o.t, c, int64(i+1))
+			isGone(o.t, c, int64(i+1))
+		}
+	}
 	for i, name := range o.town.names {
 		id := int64(i + 1)
 		if name == "" {
-			erasedForGood(o.t, c, id)
-			isGone(o.t, c, id)
 			continue
 		}
 		u, _, err := c.User(o.t.Context(), id)
@@ -169,8 +174,49 @@ func (o *orders) compare(r *running, c *client.Client) {
 	if !maps.Equal(got, o.town.rows) {
 		o.t.Fatalf("the friendships are %v, not %v", got, o.town.rows)
 	}
+	o.compareRecommendations(r, c)
 	if status, _, body := r.get(fmt.Sprintf("/user/v1/users/%d", len(o.town.names)+1)); status != http.StatusNotFound {
 		o.t.Fatalf("who is not there yet is answered %d %s", status, body)
+	}
+}
+
+// compareRecommendations holds what everybody is recommended against brute force over the
+// town, once the graph has seen all there is.
+func (o *orders) compareRecommendations(r *running, c *client.Client) {
+	o.t.Helper()
+	_, users, _ := r.get("/user/v1/events")
+	_, friends, _ := r.get("/friend/v1/events")
+	all := users.Get("Event-Position") + ", " + friends.Get("Event-Position")
+	if status, _, body := r.get("/recommendation/v1/users/1/commands/recommendFriends", "Min-Event-Position", all); status != http.StatusOK {
+		o.t.Fatalf("after %s: %d %s", all, status, body)
+	}
+	near := map[int64][]int64{}
+	for _, pair := range o.town.rows {
+		near[pair[0]], near[pair[1]] = append(near[pair[0]], pair[1]), append(near[pair[1]], pair[0])
+	}
+	for id := int64(1); id <= int64(len(o.town.names)); id++ {
+		want := map[int64]int{}
+		for _, friend := range near[id] {
+			for _, other := range near[friend] {
+				if other != id && !slices.Contains(near[id], other) {
+					want[other]++
+				}
+			}
+		}
+		list, err := c.Recommend(o.t.Context(), id, 0)
+		if err != nil {
+			o.t.Fatal(err)
+		}
+		got := map[int64]int{}
+		for _, r := range list {
+			got[r.User.ID] = r.Weight
+			if r.User.FirstName != o.town.names[r.User.ID-1] {
+				o.t.Fatalf("%d is told of %+v, who is called %q", id, r.User, o.town.names[r.User.ID-1])
+			}
+		}
+		if !maps.Equal(got, want) {
+			o.t.Fatalf("%d is recommended %v, not %v", id, got, want)
+		}
 	}
 }
 
@@ -248,6 +294,21 @@ func (o *orders) step() {
 				if err := os.Remove(filepath.Join(o.data, name+".heads")); err != nil && !os.IsNotExist(err) {
 					o.t.Fatal(err)
 				}
+			}
+		}},
+		{"lose the snapshots", func() {
+			if err := os.RemoveAll(filepath.Join(o.data, snapshotDir)); err != nil {
+				o.t.Fatal(err)
+			}
+		}},
+		{"older snapshots", func() {
+			from, kept := filepath.Join(o.data, snapshotDir), o.fresh("snapshots")
+			if err := os.CopyFS(kept, os.DirFS(from)); err != nil && !os.IsNotExist(err) {
+				o.t.Fatal(err)
+			}
+			o.use()
+			if err := errors.Join(os.RemoveAll(from), os.MkdirAll(kept, 0o700), os.CopyFS(from, os.DirFS(kept))); err != nil {
+				o.t.Fatal(err)
 			}
 		}},
 		{"show", func() { o.must("events", "show", "user-1", "--data", o.data) }},

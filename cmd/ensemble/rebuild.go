@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -33,8 +34,9 @@ new ones take over; if anything goes wrong before, they stay.
 	ensemble rebuild --data ./ensemble-data          while nothing runs
 	ensemble rebuild --admin http://127.0.0.1:PORT   while it serves
 
-The graph of recommendations is made anew at every start; a running system makes
-another one beside it.`
+A running system makes another graph of recommendations beside the one that answers.
+Of a stopped one the snapshots of the graph are deleted, so that the next start makes
+it from the logs.`
 }
 
 // Run rebuilds where the flags say.
@@ -72,6 +74,12 @@ func (c *rebuildCmd) offline(ctx context.Context, cli *cli, con *console) (err e
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
+	if c.wanted("recommendation") {
+		folder := snapshotFolder{dir: filepath.Join(c.Data, snapshotDir)}
+		if err := folder.remove(); err != nil {
+			return fmt.Errorf("delete the snapshots of the graph: %w", err)
+		}
+	}
 	for _, l := range s.logs() {
 		name := l.name + "s"
 		if !c.wanted(name) {

@@ -35,6 +35,9 @@ func (b *lockedBuffer) String() string {
 // discardLog is for what is not looked at.
 func discardLog() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
+// logTo returns a log of all that is important, into a buffer.
+func logTo(b *lockedBuffer) *slog.Logger { return slog.New(slog.NewTextHandler(b, nil)) }
+
 // dumpTable appends every row of a table.
 func dumpTable(t *testing.T, b *strings.Builder, log *sqlite.Log, table string) {
 	t.Helper()

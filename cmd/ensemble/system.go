@@ -21,7 +21,6 @@ import (
 	"ensemble/projection"
 	"ensemble/readmodel"
 	"ensemble/recommendation"
-	"ensemble/recommendation/memory"
 	"ensemble/user"
 )
 
@@ -36,13 +35,14 @@ type system struct {
 	logs                   []namedLog // of users, of friendships; they belong to the stores
 	userStore, friendStore *eventstore.Store
 	users, friends         *projection.Runner
-	graph                  *memory.Backend
+	snapshots              *snapshots
 	clear                  func(context.Context) error // the files of the log of people
 	erasures               *erasing
 	recommendations        *recommendation.Service
 	admin                  *api.Admin
-	settings               any       // the configuration, for the administration to show
-	listening              listeners // once it runs
+	settings               any           // the configuration, for the administration to show
+	listening              listeners     // once it runs
+	snapshotEvery          time.Duration // how often the graph is saved; 0: only at the end
 
 	handlers map[string]http.Handler // by the name of their listener
 	services []*api.Service          // those whose streams have to be ended
@@ -53,9 +53,14 @@ type system struct {
 	connections atomic.Int64 // open ones
 }
 
+// newSystem returns a system of which nothing is open yet.
+func newSystem(logger *slog.Logger) *system {
+	return &system{logger: logger, metrics: telemetry.NewMetrics(), healths: map[string]*telemetry.Health{}}
+}
+
 // openSystem opens the data folder and wires everything on top of it.
 func openSystem(ctx context.Context, data string, logger *slog.Logger) (*system, error) {
-	s := &system{logger: logger, metrics: telemetry.NewMetrics(), healths: map[string]*telemetry.Health{}}
+	s := newSystem(logger)
 	if err := s.openStores(ctx, data); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -94,17 +99,14 @@ func (s *system) openStore(ctx context.Context, l namedLog) (*eventstore.Store, 
 // wire connects the parts: commands to logs, logs to the graph, paths to services.
 func (s *system) wire(ctx context.Context, data string) (err error) {
 	users := readmodel.NewUsers(s.userStore)
-	s.graph = memory.New()
-	recommendations := recommendation.New(s.graph, s.storage.keys)
-	s.recommendations = recommendations
-	s.users = projection.New("users", s.userStore.Subscribe, recommendations.Users(), 0)
-	s.friends = projection.New("friends", s.friendStore.Subscribe, recommendations.Friends(), 0)
-	measureProjection(s.metrics, "users", s.users, s.userStore)       //nolint:contextcheck // a scrape has none
-	measureProjection(s.metrics, "friends", s.friends, s.friendStore) //nolint:contextcheck // a scrape has none
-
 	people := user.NewService(s.userStore, crashableKeys{s.storage.keys})
 	friendships := friend.NewService(s.friendStore, users)
+	// Before the graph: who is erased has no key from here on, and a snapshot shows
+	// nobody without one.
 	if s.erasures, err = s.erasing(ctx, data, people, friendships); err != nil {
+		return err
+	}
+	if err := s.follow(ctx, data); err != nil {
 		return err
 	}
 	userService, err := api.NewUser(ctx, api.UserConfig{
@@ -126,7 +128,7 @@ func (s *system) wire(ctx context.Context, data string) (err error) {
 		return err
 	}
 	recommendationService := api.NewRecommendation(api.RecommendationConfig{ //nolint:contextcheck // a request has its own
-		Config: s.config("recommendation-service"), Recommendations: recommendations, Follows: follows,
+		Config: s.config("recommendation-service"), Recommendations: s.recommendations, Follows: follows,
 	})
 	s.services = []*api.Service{userService, friendService, recommendationService}
 	measureStreams(s.metrics, user.Category, userService)
@@ -137,6 +139,25 @@ func (s *system) wire(ctx context.Context, data string) (err error) {
 		"discovery": api.NewHealth(s.config("discovery-service")), "admin": s.administration(),
 		"edge": s.gateway(userService, friendService, recommendationService), //nolint:contextcheck // a request has its own
 	}
+	return nil
+}
+
+// follow makes the graph from the newest snapshot, and what follows both logs from there
+// on.
+func (s *system) follow(ctx context.Context, data string) error {
+	s.snapshots = openSnapshots(data, s.storage.keys, s.logger, s.userStore, s.friendStore)
+	backend, from, err := s.snapshots.load(ctx)
+	if err != nil {
+		return err
+	}
+	s.recommendations = recommendation.New(backend, s.storage.keys)
+	s.users = projection.New("users", s.userStore.Subscribe, s.recommendations.Users(), from[0].Position)
+	s.friends = projection.New("friends", s.friendStore.Subscribe, s.recommendations.Friends(), from[1].Position)
+	s.snapshots.service = s.recommendations
+	s.snapshots.from = recommendation.Followers{Users: s.users, Friends: s.friends}
+	measureSnapshots(s.metrics, s.snapshots)
+	measureProjection(s.metrics, "users", s.users, s.userStore)       //nolint:contextcheck // a scrape has none
+	measureProjection(s.metrics, "friends", s.friends, s.friendStore) //nolint:contextcheck // a scrape has none
 	return nil
 }
 
@@ -204,6 +225,10 @@ func (s *system) run(ctx context.Context, listeners listeners, ready func(contex
 			return nil
 		})
 	}
+	group.Go(func() error {
+		s.snapshots.run(ctx, s.snapshotEvery)
+		return nil
+	})
 	servers := s.serve(group, listeners)
 	group.Go(func() error {
 		if err := s.caughtUp(ctx); err != nil {
@@ -216,7 +241,11 @@ func (s *system) run(ctx context.Context, listeners listeners, ready func(contex
 		defer stopFollowing()
 		return s.shutdown(context.WithoutCancel(ctx), listeners, servers)
 	})
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	s.snapshots.save(context.WithoutCancel(ctx), 1) // nothing moves any more
+	return nil
 }
 
 // serve starts a server for each listener.

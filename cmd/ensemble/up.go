@@ -32,6 +32,8 @@ type upFlags struct {
 	RequestTimeout time.Duration `default:"30s" help:"What a client may take to send a whole request (${default})." json:"request-timeout"`
 	IdleTimeout    time.Duration `default:"2m" help:"How long a connection stays open between two requests (${default})." json:"idle-timeout"`
 
+	SnapshotEvery time.Duration `default:"5m" help:"How often the graph is saved, if enough has happened, so that a start need not read the logs; 0: only when it stops (${default})." json:"snapshot-every"`
+
 	Environment           string `default:"development" help:"The label 'environment' of metrics with Spring's names (${default})." json:"environment"`
 	PrometheusURL         string `name:"prometheus-url" placeholder:"URL" help:"A Prometheus Pushgateway, for networks in which Prometheus can't come here." json:"prometheus-url,omitempty"`
 	PrometheusPushEnabled bool   `help:"Push the metrics to --prometheus-url each minute." json:"prometheus-push-enabled"`
@@ -78,6 +80,7 @@ func (c *upCmd) Run(ctx context.Context, cli *cli, con *console) (err error) {
 	defer func() { err = errors.Join(err, system.close()) }()
 	system.settings = c.upFlags
 	system.limits = c.limits()
+	system.snapshotEvery = c.SnapshotEvery
 	system.metrics.SetEnvironment(c.Environment)
 	if c.PrometheusPushEnabled {
 		system.pushTo = c.PrometheusURL
@@ -99,6 +102,8 @@ func (f *upFlags) check() error {
 		return fmt.Errorf("--request-timeout %s is too short for any client: give 1s or more", f.RequestTimeout)
 	case f.IdleTimeout < time.Second:
 		return fmt.Errorf("--idle-timeout %s would close connections under requests: give 1s or more", f.IdleTimeout)
+	case f.SnapshotEvery < 0 || f.SnapshotEvery > 0 && f.SnapshotEvery < time.Millisecond:
+		return fmt.Errorf("--snapshot-every %s is no pause: give 1ms or more, or 0 to save the graph only when it stops", f.SnapshotEvery)
 	case f.PrometheusPushEnabled && f.PrometheusURL == "":
 		return errors.New("--prometheus-push-enabled needs to know where to: give --prometheus-url, or leave it out")
 	}

@@ -86,7 +86,7 @@ func Open(dir string) (*Keyring, error) {
 	if err := k.takeLock(dir); err != nil {
 		return nil, err
 	}
-	if err := k.open(filepath.Join(dir, "master.key"), filepath.Join(dir, "keys")); err != nil {
+	if err := k.openFiles(filepath.Join(dir, "master.key"), filepath.Join(dir, "keys")); err != nil {
 		return nil, errors.Join(err, k.Close())
 	}
 	k.next = k.count + 1 // what the last block had left is not handed out again
@@ -106,8 +106,8 @@ func (k *Keyring) takeLock(dir string) error {
 	return nil
 }
 
-// open reads the two files, or makes them if there are none.
-func (k *Keyring) open(masterPath, keysPath string) error {
+// openFiles reads the two files, or makes them if there are none.
+func (k *Keyring) openFiles(masterPath, keysPath string) error {
 	secret, err := readMaster(masterPath)
 	if errors.Is(err, os.ErrNotExist) {
 		return k.create(masterPath, keysPath)
@@ -199,6 +199,11 @@ func (k *Keyring) Seal(id int64, plain []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return sealWith(aead, id, plain)
+}
+
+// sealWith encrypts a text with an unwrapped key, under a nonce of its own.
+func sealWith(aead cipher.AEAD, id int64, plain []byte) ([]byte, error) {
 	sealed := make([]byte, aead.NonceSize(), aead.NonceSize()+len(plain)+aead.Overhead())
 	if _, err := rand.Read(sealed); err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
@@ -214,6 +219,11 @@ func (k *Keyring) Open(id int64, sealed []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return k.openWith(aead, id, sealed)
+}
+
+// openWith decrypts a text with an unwrapped key.
+func (k *Keyring) openWith(aead cipher.AEAD, id int64, sealed []byte) ([]byte, error) {
 	if len(sealed) < aead.NonceSize() {
 		return nil, k.damaged(id, "the sealed text is too short")
 	}
@@ -302,21 +312,23 @@ func (k *Keyring) key(id int64) (cipher.AEAD, error) {
 	if _, err := k.file.ReadAt(slot[:], id*slotLen); err != nil {
 		return nil, k.damaged(id, err.Error())
 	}
-	if slot == ([slotLen]byte{}) {
+	aead, err := k.unwrap(id, &slot)
+	if err == nil && k.cache != nil {
+		k.cache.Add(id, aead)
+	}
+	return aead, err
+}
+
+// unwrap returns the key in a slot.
+func (k *Keyring) unwrap(id int64, slot *[slotLen]byte) (cipher.AEAD, error) {
+	if *slot == ([slotLen]byte{}) {
 		return nil, fmt.Errorf("key %d: %w", id, user.ErrKeyDestroyed)
 	}
-	secret, err := openSlot(k.master, id, &slot)
+	secret, err := openSlot(k.master, id, slot)
 	if err != nil {
 		return nil, k.damaged(id, err.Error())
 	}
-	aead, err := newAEAD(secret)
-	if err != nil {
-		return nil, err
-	}
-	if k.cache != nil {
-		k.cache.Add(id, aead)
-	}
-	return aead, nil
+	return newAEAD(secret)
 }
 
 // Close closes the file and lets go of the folder.

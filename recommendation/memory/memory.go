@@ -1,7 +1,8 @@
 // Package memory keeps people and friendships in memory, over package graph.
 //
 // It guarantees the contract of [recommendation.Backend]; after a restart it is
-// empty and has to be fed from the logs again.
+// empty and has to be fed from the logs again, or from a snapshot ([ReadSnapshot]) and
+// what came after it.
 //
 // # Two structures
 //
