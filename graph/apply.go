@@ -160,39 +160,48 @@ func (g *Graph) push(from, to uint32) error {
 	}
 	v, err := g.makeRoom(to)
 	if err != nil {
+		if w.full() {
+			g.memory.give(w.block(), w.length()+1)
+		}
 		return err
 	}
-	t := g.tables.Load()
-	t.append(from, w, entry(to)<<entryBits|out)
-	t.append(to, v, entry(from)<<entryBits|in)
+	g.append(from, w, entry(to)<<entryBits|out)
+	g.append(to, v, entry(from)<<entryBits|in)
 	g.halves.Add(2)
 	return nil
 }
 
-// makeRoom returns the word of a person whose block has room for one more.
+// full says whether a list has all of its block.
+func (w word) full() bool {
+	return w.length()%unit == 0 && w.length() == units(w.length())*unit
+}
+
+// makeRoom returns what the word of a person becomes so that there is room for one
+// more: a copy in another block, if their list is full.
 func (g *Graph) makeRoom(n uint32) (word, error) {
 	w := g.tables.Load().word(n)
-	length := w.length()
-	if length%unit != 0 || length < units(length)*unit {
+	if !w.full() {
 		return w, nil
 	}
-	block, err := g.take(length + 1)
+	block, err := g.take(w.length() + 1)
 	if err != nil {
 		return 0, err
 	}
 	t := g.tables.Load()
-	copy(t.entries(block, length), t.list(w))
-	moved := list(block, w.presence(), length)
-	t.set(n, moved)
-	g.memory.retire(g.readers.epoch.Load(), w)
-	return moved, nil
+	copy(t.entries(block, w.length()), t.list(w))
+	return list(block, w.presence(), w.length()), nil
 }
 
-// append writes an entry where no reader looks, and then lets them.
-func (t *tables) append(n uint32, w word, e entry) {
-	length := w.length()
+// append writes an entry where no reader looks, and then lets them. If that is in
+// another block, the old one is retired.
+func (g *Graph) append(n uint32, w word, e entry) {
+	t, length := g.tables.Load(), w.length()
+	before := t.word(n)
 	t.entries(w.block(), length+1)[length] = e
 	t.set(n, w.holding(length+1))
+	if before.full() {
+		g.memory.retire(g.readers.epoch.Load(), before)
+	}
 }
 
 // edit is what becomes of one entry of a list. Without a direction it is taken out.
