@@ -230,7 +230,7 @@ func serveSystem(b *testing.B, n network) string {
 		for i, p := range part {
 			events[i] = friend.Added{By: int64(p[0]), To: int64(p[1])}
 		}
-		if err := s.graph.ApplyFriends(b.Context(), events); err != nil {
+		if err := s.recommendations.Live().ApplyFriends(b.Context(), events); err != nil {
 			b.Fatal(err)
 		}
 	}

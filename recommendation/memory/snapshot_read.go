@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -47,7 +46,7 @@ func ReadSnapshot(r io.ReaderAt, size int64, keys func() user.Keys) (*Backend, [
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrSnapshot, err)
 	}
-	b := emptyFor(p.people)
+	b := New()
 	var loading errgroup.Group
 	loading.Go(func() error { return b.readGraph(io.NewSectionReader(r, p.from, int64(p.graph)), p.meta) })
 	loading.Go(func() error { return b.readPeople(r, p, keys) })
@@ -156,8 +155,8 @@ func (b *Backend) readPeople(r io.ReaderAt, p *parts, keys func() user.Keys) err
 	if err := errors.Join(err, group.Wait()); err != nil {
 		return err
 	}
-	if uint64(b.size()) != p.people {
-		return fmt.Errorf("it has %d people and says %d", b.size(), p.people)
+	if uint64(b.people.count) != p.people {
+		return fmt.Errorf("it has %d people and says %d", b.people.count, p.people)
 	}
 	return nil
 }
@@ -193,7 +192,7 @@ func (b *Backend) agree() error {
 	if err := b.change(erased); err != nil {
 		return err
 	}
-	switch there, known := b.size()-len(erased), b.graph.Stats().People; {
+	switch there, known := b.people.count-len(erased), b.graph.Stats().People; {
 	case known > there:
 		return fmt.Errorf("its graph has %d people, of whom %d have a name", known, there)
 	case known < there: // somebody came while it was written
@@ -202,13 +201,8 @@ func (b *Backend) agree() error {
 	return nil
 }
 
-// change makes changes in the graph, some at a time: what a query may have to wait for
-// is as short as ever.
+// change makes changes in the graph.
 func (b *Backend) change(changes []graph.Change) error {
-	for some := range slices.Chunk(changes, blockPeople) {
-		if _, err := b.graph.Apply(some); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := b.graph.Apply(changes)
+	return err
 }
