@@ -78,8 +78,14 @@ func operations() map[string]operation {
 	return all
 }
 
-// everywhere lists the problems that any route may answer.
-func everywhere() []wire.Slug { return []wire.Slug{wire.Internal} }
+// everywhere lists the problems that any route may answer: those of the guard before it,
+// and ours.
+func everywhere() []wire.Slug {
+	return []wire.Slug{
+		wire.BadRequest, wire.URITooLong, wire.ExpectationFailed, wire.HeadersTooLarge, wire.Internal,
+		wire.TooManyConnections, wire.VersionNotSupported,
+	}
+}
 
 // keyed lists the problems of an Idempotency-Key.
 func keyed() []wire.Slug {
@@ -138,7 +144,7 @@ func parameters() map[string]*huma.Param {
 		"events":        query("How many events at most.", &huma.Schema{Type: huma.TypeInteger, Minimum: new(1.0), Maximum: new(float64(maxEvents))}),
 		"Last-Event-ID": header("Where a stream that was cut goes on; wins over `after`.", "^[0-9]+$", "77"),
 		"Min-Event-Position": header("Answer only with what contains the events up to these positions, "+
-			"as commands have answered them in Event-Position.", "", "user:18@3f2a91c0, friend:77"),
+			"as commands have answered them in Event-Position.", "", "user:1, friend:1"),
 		"Prefer": header("How many seconds to wait for Min-Event-Position (RFC 7240), and whether older data is better than none.", "",
 			"wait=5, handling=lenient"),
 		"If-None-Match": header("ETags that the client has already; one of them is answered with 304.", "", `"3-3f2a91c0"`),
