@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"ensemble/api/apitest"
 	"ensemble/edge"
@@ -29,6 +30,9 @@ type nobody struct {
 func (n *nobody) Header() http.Header         { return n.header }
 func (n *nobody) WriteHeader(status int)      { n.status = status }
 func (n *nobody) Write(b []byte) (int, error) { return len(b), nil }
+
+// SetWriteDeadline is there because connections have it.
+func (*nobody) SetWriteDeadline(time.Time) error { return nil }
 
 // serve answers one request over and over, without a network.
 func serve(b *testing.B, h http.Handler, status int, method, target, body string, headers ...string) {
@@ -219,6 +223,16 @@ func BenchmarkRecommendTen(b *testing.B) {
 
 func BenchmarkRecommendThousand(b *testing.B) {
 	serve(b, recommending(candidates(1000)), 200, "GET", "/v1/users/1/commands/recommendFriends", "")
+}
+
+// BenchmarkRecommendAll answers with ten thousand people out of the backend.
+func BenchmarkRecommendAll(b *testing.B) {
+	serve(b, serviceOf(crowd(b, 10_000)), 200, "GET", recommendPath, "")
+}
+
+// BenchmarkMutualAll answers with ten thousand people whom two share.
+func BenchmarkMutualAll(b *testing.B) {
+	serve(b, serviceOf(crowd(b, 10_000)), 200, "GET", lists()["mutual"], "")
 }
 
 // candidates returns a list of n people with names of usual length.
