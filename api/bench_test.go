@@ -212,6 +212,14 @@ func BenchmarkEdgeAlone(b *testing.B) {
 	serve(b, edge.New(edge.Config{Services: []edge.Service{{Prefix: "/user", Handler: nothing}}}), 200, "GET", "/user/v1/users/50", "")
 }
 
+// BenchmarkEdgeOverLoopback is the gateway before a service that does nothing: what is
+// left of a request is the connection, net/http, the guard and the edge.
+func BenchmarkEdgeOverLoopback(b *testing.B) {
+	nothing := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	h := edge.New(edge.Config{Metrics: telemetry.NewMetrics(), Services: []edge.Service{{Prefix: "/user", Handler: nothing}}})
+	overLoopback(b, h, "200", "GET", func() string { return "/user/v1/users/50" })
+}
+
 func BenchmarkRefuseBody(b *testing.B) {
 	s := apitest.Start(b, apitest.Options{})
 	serve(b, s.User, 422, "POST", "/v1/users", `{"firstName":"","lastName":"Lovelace"}`, "Content-Type", "application/json")
