@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"ensemble/api/apitest"
 	"ensemble/edge"
@@ -29,6 +30,9 @@ type nobody struct {
 func (n *nobody) Header() http.Header         { return n.header }
 func (n *nobody) WriteHeader(status int)      { n.status = status }
 func (n *nobody) Write(b []byte) (int, error) { return len(b), nil }
+
+// SetWriteDeadline is there because connections have it.
+func (*nobody) SetWriteDeadline(time.Time) error { return nil }
 
 // serve answers one request over and over, without a network.
 func serve(b *testing.B, h http.Handler, status int, method, target, body string, headers ...string) {
@@ -208,6 +212,14 @@ func BenchmarkEdgeAlone(b *testing.B) {
 	serve(b, edge.New(edge.Config{Services: []edge.Service{{Prefix: "/user", Handler: nothing}}}), 200, "GET", "/user/v1/users/50", "")
 }
 
+// BenchmarkEdgeOverLoopback is the gateway before a service that does nothing: what is
+// left of a request is the connection, net/http, the guard and the edge.
+func BenchmarkEdgeOverLoopback(b *testing.B) {
+	nothing := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	h := edge.New(edge.Config{Metrics: telemetry.NewMetrics(), Services: []edge.Service{{Prefix: "/user", Handler: nothing}}})
+	overLoopback(b, h, "200", "GET", func() string { return "/user/v1/users/50" })
+}
+
 func BenchmarkRefuseBody(b *testing.B) {
 	s := apitest.Start(b, apitest.Options{})
 	serve(b, s.User, 422, "POST", "/v1/users", `{"firstName":"","lastName":"Lovelace"}`, "Content-Type", "application/json")
@@ -219,6 +231,16 @@ func BenchmarkRecommendTen(b *testing.B) {
 
 func BenchmarkRecommendThousand(b *testing.B) {
 	serve(b, recommending(candidates(1000)), 200, "GET", "/v1/users/1/commands/recommendFriends", "")
+}
+
+// BenchmarkRecommendAll answers with ten thousand people out of the backend.
+func BenchmarkRecommendAll(b *testing.B) {
+	serve(b, serviceOf(crowd(b, 10_000)), 200, "GET", recommendPath, "")
+}
+
+// BenchmarkMutualAll answers with ten thousand people whom two share.
+func BenchmarkMutualAll(b *testing.B) {
+	serve(b, serviceOf(crowd(b, 10_000)), 200, "GET", lists()["mutual"], "")
 }
 
 // candidates returns a list of n people with names of usual length.

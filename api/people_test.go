@@ -17,8 +17,10 @@ import (
 	"ensemble/api"
 	"ensemble/api/apitest"
 	"ensemble/decider"
+	"ensemble/edge"
 	"ensemble/friend"
 	"ensemble/internal/guard"
+	"ensemble/internal/telemetry"
 	"ensemble/recommendation"
 	"ensemble/recommendation/memory"
 	"ensemble/user"
@@ -200,13 +202,15 @@ func answerOf(t *testing.T, server *httptest.Server, target, accept string) *htt
 }
 
 // TestTheFirstOfTwentyThousandPeopleArriveBeforeTheLastAreLookedUp. A reader has the
-// beginning of the list in its hands while the backend stands still in the middle.
+// beginning of the list in its hands, through the gateway as it is run, while the
+// backend stands still in the middle.
 func TestTheFirstOfTwentyThousandPeopleArriveBeforeTheLastAreLookedUp(t *testing.T) {
 	const n = 20_000
 	people := crowd(t, n)
 	for _, accept := range formats() {
 		b := holding(people, n/2)
-		resp := answerOf(t, apitest.Listen(t, serviceOf(b), guard.Config{}), recommendPath, accept)
+		gateway := edge.New(edge.Config{Metrics: telemetry.NewMetrics(), Services: []edge.Service{{Prefix: "/recommendation", Handler: serviceOf(b)}}})
+		resp := answerOf(t, apitest.Listen(t, gateway, guard.Config{}), "/recommendation"+recommendPath, accept)
 		body := bufio.NewReader(resp.Body)
 		beginning, err := body.Peek(1000) // comes only if it was sent before
 		if err != nil || !strings.Contains(string(beginning), `{"user":{"id":11,"firstName":"Ada"`) {

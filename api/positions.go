@@ -32,15 +32,19 @@ func (l *logName) position(p eventstore.Position) string {
 	b := make([]byte, 0, 40)
 	b = append(append(b, l.name...), ':')
 	b = strconv.AppendInt(b, int64(p), 10)
-	return string(append(append(b, '@'), l.identity(p)...))
+	uuid := l.lineage.At(p)
+	return string(hex.AppendEncode(append(b, '@'), uuid[:identityBytes]))
 }
 
 // identity returns how the log is called at a position. After a restore, older
 // positions keep their name.
 func (l *logName) identity(p eventstore.Position) string {
 	uuid := l.lineage.At(p)
-	return hex.EncodeToString(uuid[:4])
+	return hex.EncodeToString(uuid[:identityBytes])
 }
+
+// identityBytes is how many bytes of a UUID name a log to clients.
+const identityBytes = 4
 
 // etag returns the strong entity tag of a version: "3-3f2a91c0".
 func (l *logName) etag(v eventstore.Version) string {
@@ -48,7 +52,7 @@ func (l *logName) etag(v eventstore.Version) string {
 	b = strconv.AppendInt(append(b, '"'), int64(v), 10)
 	// The last UUID: after a restore a version is not what the same version was in
 	// the log that was lost.
-	b = hex.AppendEncode(append(b, '-'), l.lineage[len(l.lineage)-1].UUID[:4])
+	b = hex.AppendEncode(append(b, '-'), l.lineage[len(l.lineage)-1].UUID[:identityBytes])
 	return string(append(b, '"'))
 }
 

@@ -45,7 +45,7 @@ func (r *request) begin(route *route, w http.ResponseWriter, h *http.Request) {
 func (r *request) set(name, value string) {
 	// A header is a slice of values. All of them are parts of one array, or each
 	// would be allocated. It stays with the answer, and is not reused with r.
-	const usual = 8
+	const usual = 6
 	if len(r.values) == cap(r.values) {
 		r.values = make([]string, 0, usual)
 	}

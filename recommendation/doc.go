@@ -22,7 +22,8 @@
 //
 // The graph knows ids. Who they are is kept beside it, from the log of users; a
 // query first ranks ids, then looks up the people, and leaves out who was erased in
-// between.
+// between. A backend may keep people as the JSON that answers show ([Profile]), so
+// that a long list is copied and not encoded.
 //
 // # Another graph beside the live one
 //

@@ -140,8 +140,8 @@ func (t *people) put(p *person) {
 	at.Store(p)
 }
 
-// all returns everybody, the erased too, in no order. Who is put there meanwhile may be
-// missing.
+// all returns everybody, the erased too, in no order. Who is put meanwhile may be left
+// out.
 func (t *people) all() iter.Seq[*person] {
 	return func(yield func(*person) bool) {
 		slots := t.slots.Load()
