@@ -53,8 +53,8 @@ func (OpenKeys) Open(id int64, sealed []byte) ([]byte, error) {
 	return sealed[8:], nil
 }
 
-// records of people whom a block may have to hold.
-func somebody() []user.User {
+// somePeople are records whom a block may have to hold.
+func somePeople() []user.User {
 	born := time.Date(2022, 11, 26, 15, 45, 31, 123456000, time.UTC)
 	return []user.User{
 		{ID: 1, FirstName: "Ada", LastName: "Lovelace", CreatedAt: born, LastModified: born, Key: 1},
@@ -80,7 +80,7 @@ func encoded(t testing.TB, users []user.User) (block []byte) {
 
 // TestPeopleAreReadAsTheyWereWritten pins each of their parts.
 func TestPeopleAreReadAsTheyWereWritten(t *testing.T) {
-	want := somebody()
+	want := somePeople()
 	got, err := decodeBlock(nil, encoded(t, want), len(want), OpenKeys{})
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Fatalf("%v %s", err, diff)
@@ -93,7 +93,7 @@ func TestPeopleAreReadAsTheyWereWritten(t *testing.T) {
 
 // TestRecordsThatMakeNoSenseAreRefused though their checksum may be right.
 func TestRecordsThatMakeNoSenseAreRefused(t *testing.T) {
-	good := encoded(t, somebody())
+	good := encoded(t, somePeople())
 	for name, c := range map[string]struct {
 		block  []byte
 		people int
@@ -132,7 +132,7 @@ func TestABlockThatIsMissingOrOfAnotherSnapshotIsFound(t *testing.T) {
 		}
 		return all
 	}
-	people := somebody()
+	people := somePeople()
 	blocks := write(77, people[:1], people[1:2], people[2:])
 	others := write(78, people[:1], people[1:2], people[2:])
 	count := func(blocks ...[]byte) (n int, err error) {
@@ -160,7 +160,7 @@ func TestABlockThatIsMissingOrOfAnotherSnapshotIsFound(t *testing.T) {
 
 // FuzzPeople: whatever a block holds, it is refused or is people that can be written again.
 func FuzzPeople(f *testing.F) {
-	f.Add(encoded(f, somebody()), 4)
+	f.Add(encoded(f, somePeople()), 4)
 	f.Add([]byte{1, 0, 1, 0}, 2)
 	f.Add([]byte{1, 1, 1, 0, 0, 9, 1, 0, 0, 0, 0, 0, 0, 0, 'x'}, 1)
 	f.Fuzz(func(t *testing.T, block []byte, people int) {
@@ -189,7 +189,7 @@ func FuzzPeople(f *testing.F) {
 // checksums are made right, or nothing would be looked at behind them.
 func FuzzReadSnapshot(f *testing.F) {
 	b := New()
-	b.take(somebody())
+	b.take(somePeople())
 	var good bytes.Buffer
 	if err := b.WriteSnapshot(&good, []byte("meta"), OpenKeys{}); err != nil {
 		f.Fatal(err)
