@@ -167,6 +167,20 @@ func (e *endable) Write(b []byte) (int, error) {
 	return half + rest, err
 }
 
+// endableReader is a reader that a context ends.
+type endableReader struct {
+	ctx context.Context // of this reading
+	r   io.ReaderAt
+}
+
+// ReadAt implements io.ReaderAt.
+func (e endableReader) ReadAt(b []byte, at int64) (int, error) {
+	if err := e.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return e.r.ReadAt(b, at)
+}
+
 // remove deletes all snapshots for good; there need not be any.
 func (f *snapshotFolder) remove() error {
 	var errs []error

@@ -104,7 +104,7 @@ func (s *snapshots) read(ctx context.Context, found foundSnapshot) (backend *mem
 		}
 	}
 	err = withSnapshot(found.path, func(file *os.File, size int64) error {
-		backend, _, err = memory.ReadSnapshot(file, size, s.keys.InOrder)
+		backend, _, err = memory.ReadSnapshot(endableReader{ctx, file}, size, s.keys.InOrder)
 		return err
 	})
 	return backend, err

@@ -3,6 +3,7 @@ package memory
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"testing"
 	"time"
@@ -88,6 +89,34 @@ func TestPeopleAreReadAsTheyWereWritten(t *testing.T) {
 	gone, err := decodeBlock(nil, encoded(t, []user.User{{ID: 5, FirstName: "Eve", Key: 13}}), 1, OpenKeys{})
 	if diff := cmp.Diff([]user.User{{ID: 5, Erased: true}}, gone); diff != "" || err != nil {
 		t.Fatalf("whose key is destroyed: %v %s", err, diff)
+	}
+}
+
+// TestTheBytesOfASnapshotAreThoseOfItsFormat: what was written once is read for ever. The
+// part of the graph has a format of its own.
+func TestTheBytesOfASnapshotAreThoseOfItsFormat(t *testing.T) {
+	head := appendHead(nil, []byte("{}"))
+	b := New()
+	b.take(somePeople()[:2])
+	var blocks bytes.Buffer
+	people, err := b.writePeople(&blocks, checksum(0, head), OpenKeys{})
+	if err != nil || people != 2 {
+		t.Fatalf("%d people, %v", people, err)
+	}
+	for part, c := range map[string]struct {
+		got  []byte
+		want string
+	}{
+		"head":  {head, "454e535245434f31" + "02000000" + "7b7d" + "a0f69c49"},
+		"block": {blocks.Bytes(), "24000000" + "02000000" + "66d7bc60" + "01" + "01" + "01" + "80fc9ff3b098f705" + "00" + "15" + "0100000000000000" + "333a4164614c6f76656c616365" + "01" + "00"},
+		"foot": {
+			foot{graph: 70, blocks: 54, people: 2}.append(nil, head),
+			"4600000000000000" + "3600000000000000" + "0200000000000000" + "396dcbf6" + "454e535245434f2e",
+		},
+	} {
+		if got := hex.EncodeToString(c.got); got != c.want {
+			t.Errorf("the %s is\n%s, want\n%s", part, got, c.want)
+		}
 	}
 }
 
