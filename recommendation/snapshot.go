@@ -17,7 +17,13 @@ import (
 // restored, or an older copy put back.
 var ErrOtherLog = errors.New("it is about another log than the one that is there")
 
-// Origin says which events of one log a snapshot holds: at least all up to a position.
+// Origin says which events of one log a snapshot holds: at least all up to a position. It
+// is enough to tell that log from any other, also from its own past and from a copy of it
+// that has grown in another way:
+//
+//	                  ┌─ 4' 5' 6'   a backup of 1…3 was restored: from 4' on another UUID
+//	log ── 1 ─ 2 ─ 3 ─┼─ 4  5  6    the log that the snapshot is about
+//	                  └─ 4" 5" 6"   a copy was put back: the same UUID, other events
 type Origin struct {
 	Log      string              `json:"log"`      // what the log is called
 	UUID     string              `json:"uuid"`     // by which it was known at that position, in hexadecimal
@@ -25,7 +31,8 @@ type Origin struct {
 	Event    string              `json:"event"`    // SHA-256 of that event; "" at position 0
 }
 
-// Meta is what stands in front of a snapshot.
+// Meta is what stands in front of a snapshot. It is written as JSON, so that 'head' shows
+// an operator what a file is.
 type Meta struct {
 	Number  int64     `json:"number"` // snapshots are numbered as they are written
 	Written time.Time `json:"written"`
@@ -87,7 +94,9 @@ func (l *Log) Has(ctx context.Context, o Origin) error {
 	return nil
 }
 
-// fingerprint returns a hash over all that makes an event the one it is.
+// fingerprint returns a hash over all that makes an event the one it is. Each text stands
+// behind its length, so that no two events are written in the same way; metadata, which is
+// no part of the fact, is left out.
 func fingerprint(e *eventstore.Event) string {
 	h := sha256.New()
 	var numbers []byte

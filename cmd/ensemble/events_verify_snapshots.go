@@ -15,6 +15,11 @@ import (
 	"ensemble/user"
 )
 
+// A snapshot is right if it leads where the logs lead. So its graph is read as a start
+// reads it, gets the events after its positions, and is then held against the same rows as
+// the graph that was made from all events. Nothing of it is compared before: what it holds
+// beyond its positions is not wrong.
+
 // savedGraph is the graph of a snapshot, which follows the logs from there on.
 type savedGraph struct {
 	path           string
@@ -23,7 +28,8 @@ type savedGraph struct {
 }
 
 // savedGraphs reads the snapshots of a folder. What is damaged is an error; what is about
-// another log is none, for the next start deletes it.
+// another log is none, for the next start deletes it. A running system may put another in
+// the place of one that was found; the next look would see that one.
 func savedGraphs(ctx context.Context, con *console, r *reading, logs [2]recommendation.Log) (saved []*savedGraph, errs error) {
 	folder := snapshotFolder{dir: filepath.Join(r.data, snapshotDir)}
 	for _, found := range folder.find() {
@@ -63,7 +69,8 @@ func readSavedGraph(ctx context.Context, found foundSnapshot, keys user.Keys, lo
 }
 
 // everybodyThere are keys of which none seems destroyed: who is erased is said by the log
-// here, not by the keys.
+// here, not by the keys, which may be younger. A key that does not open what it should is
+// an error all the same.
 type everybodyThere struct{ user.Keys }
 
 // Open implements [user.Keys].

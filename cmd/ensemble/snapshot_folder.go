@@ -29,6 +29,16 @@ import (
 // A file gets its name when it is on the disk as a whole. So at every moment the newest
 // good one is there, and mostly the one before it, for the day on which the newest turns
 // out to be damaged.
+//
+// What a crash leaves, by when it comes:
+//
+//	while new.snapshot is written    both from before; the next writing replaces it
+//	before it is renamed             the same, though it is whole
+//	after it is renamed              the new one, and the newest from before
+//	before the folder is synced      either of the two, as the file system has it
+//
+// One process writes: the lock of the logs says so. Others may read at any time, for a
+// file with a name is never changed, only replaced.
 type snapshotFolder struct {
 	dir    string
 	slot   int   // of the newest good one; 0: there is none
@@ -52,7 +62,9 @@ func (f *snapshotFolder) path(slot int) string {
 }
 
 // find returns the snapshots that there are, the newest first; before it those that can't
-// even say when they were written.
+// even say when they were written, so that each gets its line of log. It reads the head
+// and the foot of each, no matter how large they are. Numbers given from then on are above
+// all that were found.
 func (f *snapshotFolder) find() (found []foundSnapshot) {
 	for slot := 1; slot <= slots; slot++ {
 		s := foundSnapshot{path: f.path(slot), slot: slot}
@@ -103,7 +115,7 @@ func withSnapshot(path string, fn func(file *os.File, size int64) error) error {
 }
 
 // write puts a new snapshot in the place of the older one. If anything goes wrong, both
-// stay, and nothing half is left that takes room.
+// stay, and nothing half is left that takes room: on a full disk the logs need it more.
 func (f *snapshotFolder) write(ctx context.Context, encode func(io.Writer) error) error {
 	if err := os.MkdirAll(f.dir, 0o700); err != nil {
 		return err
@@ -127,7 +139,7 @@ func (f *snapshotFolder) write(ctx context.Context, encode func(io.Writer) error
 }
 
 // writeSynced writes a file that only its owner may read, and returns once it is on the
-// disk.
+// disk. Friendships are nobody else's business, though the names are sealed.
 func writeSynced(ctx context.Context, path string, encode func(io.Writer) error) error {
 	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the operator's folder
 	if err != nil {
@@ -165,6 +177,20 @@ func (e *endable) Write(b []byte) (int, error) {
 	fault.Crash("halfway through the snapshot")
 	rest, err := e.w.Write(b[half:])
 	return half + rest, err
+}
+
+// endableReader is a reader that a context ends.
+type endableReader struct {
+	ctx context.Context // of this reading
+	r   io.ReaderAt
+}
+
+// ReadAt implements io.ReaderAt.
+func (e endableReader) ReadAt(b []byte, at int64) (int, error) {
+	if err := e.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return e.r.ReadAt(b, at)
 }
 
 // remove deletes all snapshots for good; there need not be any.

@@ -22,7 +22,8 @@ import (
 //
 //	ENSEMBLE_PEOPLE=1000000 go test -run '^$' -bench Restart -benchtime 3x -timeout 1h ./cmd/ensemble
 //
-// makes a million people and five million friendships first, which takes some minutes.
+// makes a million people and five million friendships first, which takes some minutes;
+// with ENSEMBLE_RESTART=DIR they are kept in that folder, and found there the next time.
 func BenchmarkRestart(b *testing.B) {
 	people := 20_000
 	if n := os.Getenv("ENSEMBLE_PEOPLE"); n != "" {
@@ -30,10 +31,15 @@ func BenchmarkRestart(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	data := filepath.Join(b.TempDir(), "data")
-	begun := time.Now()
-	populate(b, data, int64(people), 5*people)
-	b.Logf("%d people and %d friendships recorded in %v", people, 5*people, time.Since(begun).Round(time.Second))
+	data := os.Getenv("ENSEMBLE_RESTART")
+	if data == "" {
+		data = filepath.Join(b.TempDir(), "data")
+	}
+	if _, err := os.Stat(data); err != nil {
+		begun := time.Now()
+		populate(b, data, int64(people), 5*people)
+		b.Logf("%d people and %d friendships recorded in %v", people, 5*people, time.Since(begun).Round(time.Second))
+	}
 	for _, from := range []string{"logs", "snapshot"} {
 		b.Run(from, func(b *testing.B) {
 			var logs, snapshot time.Duration

@@ -550,6 +550,16 @@ func TestWritingASnapshotEndsWithItsContextAndLeavesNothing(t *testing.T) {
 	if after := filesIn(t, s.snapshots.folder.dir); !slices.Equal(after, before) || strings.Contains(log.String(), "could be written") {
 		t.Errorf("%v became %v, and it says %s", before, after, log)
 	}
+	found := newest(t, data)
+	if _, err := s.snapshots.read(ctx, found); !errors.Is(err, context.Canceled) {
+		t.Errorf("reading goes on: %v", err)
+	}
+	if _, _, err := s.snapshots.load(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("a start that is stopped goes on without a snapshot: %v", err)
+	}
+	if _, err := os.Stat(found.path); err != nil || strings.Contains(log.String(), refused) {
+		t.Errorf("a start that is stopped refuses the snapshot: %v, %s", err, log)
+	}
 	// Somebody else's context ends while it waits for the next time.
 	ended := make(chan struct{})
 	go func() { s.snapshots.run(ctx, time.Hour); close(ended) }()

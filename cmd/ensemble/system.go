@@ -21,6 +21,7 @@ import (
 	"ensemble/projection"
 	"ensemble/readmodel"
 	"ensemble/recommendation"
+	"ensemble/recommendation/memory"
 	"ensemble/user"
 )
 
@@ -35,6 +36,7 @@ type system struct {
 	logs                   []namedLog // of users, of friendships; they belong to the stores
 	userStore, friendStore *eventstore.Store
 	users, friends         *projection.Runner
+	graph                  *memory.Backend // the one that the start began with
 	snapshots              *snapshots
 	clear                  func(context.Context) error // the files of the log of people
 	erasures               *erasing
@@ -150,7 +152,8 @@ func (s *system) follow(ctx context.Context, data string) error {
 	if err != nil {
 		return err
 	}
-	s.recommendations = recommendation.New(backend, s.storage.keys)
+	s.graph = backend
+	s.recommendations = recommendation.New(s.graph, s.storage.keys)
 	s.users = projection.New("users", s.userStore.Subscribe, s.recommendations.Users(), from[0].Position)
 	s.friends = projection.New("friends", s.friendStore.Subscribe, s.recommendations.Friends(), from[1].Position)
 	s.snapshots.service = s.recommendations

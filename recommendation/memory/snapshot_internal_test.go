@@ -3,6 +3,7 @@ package memory
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"testing"
 	"time"
@@ -53,8 +54,8 @@ func (OpenKeys) Open(id int64, sealed []byte) ([]byte, error) {
 	return sealed[8:], nil
 }
 
-// records of people whom a block may have to hold.
-func everyKind() []user.User {
+// somePeople are records whom a block may have to hold.
+func somePeople() []user.User {
 	born := time.Date(2022, 11, 26, 15, 45, 31, 123456000, time.UTC)
 	return []user.User{
 		{ID: 1, FirstName: "Ada", LastName: "Lovelace", CreatedAt: born, LastModified: born, Key: 1},
@@ -80,7 +81,7 @@ func encoded(t testing.TB, users []user.User) (block []byte) {
 
 // TestPeopleAreReadAsTheyWereWritten pins each of their parts.
 func TestPeopleAreReadAsTheyWereWritten(t *testing.T) {
-	want := everyKind()
+	want := somePeople()
 	got, err := decodeBlock(nil, encoded(t, want), len(want), OpenKeys{})
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Fatalf("%v %s", err, diff)
@@ -91,9 +92,37 @@ func TestPeopleAreReadAsTheyWereWritten(t *testing.T) {
 	}
 }
 
+// TestTheBytesOfASnapshotAreThoseOfItsFormat: what was written once is read for ever. The
+// part of the graph has a format of its own.
+func TestTheBytesOfASnapshotAreThoseOfItsFormat(t *testing.T) {
+	head := appendHead(nil, []byte("{}"))
+	b := New()
+	b.take(somePeople()[:2])
+	var blocks bytes.Buffer
+	people, err := b.writePeople(&blocks, checksum(0, head), OpenKeys{})
+	if err != nil || people != 2 {
+		t.Fatalf("%d people, %v", people, err)
+	}
+	for part, c := range map[string]struct {
+		got  []byte
+		want string
+	}{
+		"head":  {head, "454e535245434f31" + "02000000" + "7b7d" + "a0f69c49"},
+		"block": {blocks.Bytes(), "24000000" + "02000000" + "66d7bc60" + "01" + "01" + "01" + "80fc9ff3b098f705" + "00" + "15" + "0100000000000000" + "333a4164614c6f76656c616365" + "01" + "00"},
+		"foot": {
+			foot{graph: 70, blocks: 54, people: 2}.append(nil, head),
+			"4600000000000000" + "3600000000000000" + "0200000000000000" + "396dcbf6" + "454e535245434f2e",
+		},
+	} {
+		if got := hex.EncodeToString(c.got); got != c.want {
+			t.Errorf("the %s is\n%s, want\n%s", part, got, c.want)
+		}
+	}
+}
+
 // TestRecordsThatMakeNoSenseAreRefused though their checksum may be right.
 func TestRecordsThatMakeNoSenseAreRefused(t *testing.T) {
-	good := encoded(t, everyKind())
+	good := encoded(t, somePeople())
 	for name, c := range map[string]struct {
 		block  []byte
 		people int
@@ -132,7 +161,7 @@ func TestABlockThatIsMissingOrOfAnotherSnapshotIsFound(t *testing.T) {
 		}
 		return all
 	}
-	people := everyKind()
+	people := somePeople()
 	blocks := write(77, people[:1], people[1:2], people[2:])
 	others := write(78, people[:1], people[1:2], people[2:])
 	count := func(blocks ...[]byte) (n int, err error) {
@@ -160,7 +189,7 @@ func TestABlockThatIsMissingOrOfAnotherSnapshotIsFound(t *testing.T) {
 
 // FuzzPeople: whatever a block holds, it is refused or is people that can be written again.
 func FuzzPeople(f *testing.F) {
-	f.Add(encoded(f, everyKind()), 4)
+	f.Add(encoded(f, somePeople()), 4)
 	f.Add([]byte{1, 0, 1, 0}, 2)
 	f.Add([]byte{1, 1, 1, 0, 0, 9, 1, 0, 0, 0, 0, 0, 0, 0, 'x'}, 1)
 	f.Fuzz(func(t *testing.T, block []byte, people int) {
@@ -189,7 +218,7 @@ func FuzzPeople(f *testing.F) {
 // checksums are made right, or nothing would be looked at behind them.
 func FuzzReadSnapshot(f *testing.F) {
 	b := New()
-	b.take(everyKind())
+	b.take(somePeople())
 	var good bytes.Buffer
 	if err := b.WriteSnapshot(&good, []byte("meta"), OpenKeys{}); err != nil {
 		f.Fatal(err)

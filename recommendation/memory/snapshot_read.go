@@ -15,6 +15,16 @@ import (
 	"ensemble/user"
 )
 
+// Reading uses all cores, for a start waits for it:
+//
+//	graph    ── read ─► place, check                        package graph
+//	people   ── read ─► checksum ─┬► open names ─► put in
+//	                              └► open names ─► put in   one worker a core
+//
+// Nothing in a file is believed before its checksum, and no length makes anything larger
+// than the file is. Whatever is wrong, the answer is [ErrSnapshot] and no backend: a half
+// of one would be worse than none.
+
 // parts is a snapshot whose head and foot are as they were written.
 type parts struct {
 	foot
@@ -129,7 +139,8 @@ type block struct {
 	people int
 }
 
-// readPeople reads the blocks one after the other and opens them on all cores.
+// readPeople reads the blocks one after the other and opens them on all cores. At most two
+// blocks a core are in memory.
 func (b *Backend) readPeople(r io.ReaderAt, p *parts, keys func() user.Keys) error {
 	from := io.NewSectionReader(r, p.from+int64(p.graph), int64(p.blocks))
 	workers := runtime.GOMAXPROCS(0)
@@ -161,7 +172,8 @@ func (b *Backend) readPeople(r io.ReaderAt, p *parts, keys func() user.Keys) err
 	return nil
 }
 
-// readBlocks reads all blocks and passes those on whose checksum is right.
+// readBlocks reads all blocks and passes those on whose checksum is right. The checksums
+// are a chain, so they are checked here, in order; that is a small part of the work.
 func readBlocks(r io.Reader, sum uint32, each func(block)) error {
 	var head [blockHeadLen]byte
 	for {
@@ -186,7 +198,8 @@ func readBlocks(r io.Reader, sum uint32, each func(block)) error {
 }
 
 // agree makes the graph and the people one: who is erased, also since then, is so in both,
-// and whoever has a name is there in both. Nobody may be known to the graph alone.
+// and whoever has a name is there in both. Nobody may be known to the graph alone: people
+// come into the table before they come into the graph, and were read after it.
 func (b *Backend) agree() error {
 	erased := b.changesFor(true)
 	if err := b.change(erased); err != nil {
