@@ -51,6 +51,7 @@ func (c *counter[T]) begin(t *tables, q Query) {
 		clear(c.counts)
 		c.base = 0
 	}
+	q.Limit = min(q.Limit, len(t.people)) // there is nobody else; sums with it don't overflow
 	c.tables, c.query = t, q
 	c.floor = q.MinWeight
 	c.target = uint32(c.base) + uint32(c.floor)

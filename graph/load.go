@@ -115,8 +115,9 @@ func (g *Graph) place(b []byte, people, entries int) error {
 	for i := range people {
 		id := int64(binary.LittleEndian.Uint64(b[8*i:]))
 		w := word(binary.LittleEndian.Uint32(b[8*people+4*i:]))
+		next := g.people
 		n, err := g.numberOf(id)
-		if err != nil || int(n) != g.people-1 || w.presence() > erased || w.length() > entries {
+		if err != nil || int(n) != next || w.presence() > erased || w.length() > entries {
 			return errors.Join(err, fmt.Errorf("person %d makes no sense", id))
 		}
 		block, err := g.take(w.length())

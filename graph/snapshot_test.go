@@ -75,19 +75,3 @@ func TestAWriterThatFailsIsReported(t *testing.T) {
 		}
 	}
 }
-
-func FuzzReadSnapshot(f *testing.F) {
-	f.Add(snapshot(f, small(f), "meta"))
-	f.Add(snapshot(f, New(), ""))
-	f.Add([]byte(snapshotMagic + "\xff\xff\xff\xff"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		g, meta, err := ReadSnapshot(bytes.NewReader(data))
-		if err != nil {
-			return
-		}
-		again, _, err := ReadSnapshot(bytes.NewReader(snapshot(t, g, string(meta))))
-		if err != nil || again.Stats().Friendships != g.Stats().Friendships {
-			t.Fatalf("a graph that was read can't be written: %v", err)
-		}
-	})
-}
