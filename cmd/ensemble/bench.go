@@ -19,7 +19,8 @@ import (
 type benchCmd struct {
 	What    string `arg:"" optional:"" enum:"log,graph,http,all" default:"all" help:"Which table: ${enum} (${default})."`
 	Dir     string `placeholder:"DIR" type:"existingdir" help:"Folder for the files that are written and removed again; choose the disk to be measured. Without it, the folder for temporary files."`
-	People  int    `default:"100000" help:"People of the generated network; a million take four minutes and 4 GB (${default})."`
+	People  int    `default:"100000" help:"People of the generated network; a million take three minutes and 3 GB (${default})."`
+	Queries int    `default:"10000" help:"Questions of each row of the graph (${default})."`
 	Events  int    `default:"200000" help:"Commands of each row of the log (${default})."`
 	Streams int    `default:"1000000" help:"Streams of the log that is opened again (${default})."`
 	Request int    `name:"requests" default:"50000" help:"Requests of each row of HTTP (${default})."`
@@ -30,7 +31,7 @@ type benchCmd struct {
 func (benchCmd) Help() string {
 	return `Measures the log on SQLite, the graph, and HTTP through the gateway, in this process,
 with their baselines in the same run, and prints tables for docs/benchmarks.md. Takes
-about a minute. Nothing of a running system is touched.
+about two minutes. Nothing of a running system is touched.
 
 	ensemble bench > now.md
 	ensemble bench graph --people 1000000
@@ -47,6 +48,7 @@ func (c *benchCmd) Validate() error {
 		value, lowest, limit int
 	}{
 		{"--people", c.People, 1000, 100_000_000},
+		{"--queries", c.Queries, 100, 100_000_000},
 		{"--events", c.Events, 1000, 100_000_000},
 		{"--streams", c.Streams, 1000, 100_000_000},
 		{"--requests", c.Request, 100, 1_000_000}, // the network has four million pairs to choose from
@@ -94,7 +96,7 @@ type benchTable struct {
 
 // tables lists the tables in the order in which they are measured.
 func (c *benchCmd) tables(dir string) []benchTable {
-	size := bench.Size{Events: c.Events, Streams: c.Streams, People: c.People, Requests: c.Request}
+	size := bench.Size{Events: c.Events, Streams: c.Streams, People: c.People, Queries: c.Queries, Requests: c.Request}
 	return []benchTable{
 		{
 			"log", "The log on SQLite",
@@ -155,6 +157,7 @@ func (c *benchCmd) command() string {
 		value, byDefault int
 	}{
 		{"--people", c.People, 100_000},
+		{"--queries", c.Queries, 10_000},
 		{"--events", c.Events, 200_000},
 		{"--streams", c.Streams, 1_000_000},
 		{"--requests", c.Request, 50_000},

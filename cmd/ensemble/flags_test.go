@@ -51,6 +51,7 @@ func TestFlagsThatCanNotBe(t *testing.T) {
 		"bench log --events 999":                     "--events has to be from 1000 to 100000000",
 		"bench log --streams 10":                     "--streams has to be from 1000 to 100000000",
 		"bench graph --people 999":                   "--people has to be from 1000 to 100000000",
+		"bench graph --queries 9":                    "--queries has to be from 100 to 100000000",
 		"bench http --requests 99":                   "--requests has to be from 100 to 1000000",
 		"bench http --requests 1000001":              "--requests has to be from 100 to 1000000",
 		"bench http --profile /nowhere":              "--profile",
@@ -85,7 +86,7 @@ func TestNobodyIsAtTheTarget(t *testing.T) {
 }
 
 func TestARunIsRepeatedByTheCommandOfItsReport(t *testing.T) {
-	usual := benchCmd{What: "all", People: 100_000, Events: 200_000, Streams: 1_000_000, Request: 50_000}
+	usual := benchCmd{What: "all", People: 100_000, Queries: 10_000, Events: 200_000, Streams: 1_000_000, Request: 50_000}
 	for _, c := range []struct {
 		change func(*benchCmd)
 		want   string
@@ -94,6 +95,7 @@ func TestARunIsRepeatedByTheCommandOfItsReport(t *testing.T) {
 		{func(c *benchCmd) { c.What = "log" }, "ensemble bench log"},
 		{func(c *benchCmd) { c.What, c.People = "graph", 1_000_000 }, "ensemble bench graph --people 1000000"},
 		{func(c *benchCmd) { c.Events, c.Request = 1000, 100 }, "ensemble bench all --events 1000 --requests 100"},
+		{func(c *benchCmd) { c.What, c.Queries = "graph", 500 }, "ensemble bench graph --queries 500"},
 		{func(c *benchCmd) { c.Streams = 5000 }, "ensemble bench all --streams 5000"},
 	} {
 		cmd := usual

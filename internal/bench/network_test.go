@@ -4,12 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"ensemble/graph"
 )
+
+// large is a network of 20,000 people, which takes a moment.
+var large = sync.OnceValue(func() *Network { return Generated(20_000) })
 
 // degreesOf returns how many friends everybody has, ascending.
 func degreesOf(n *Network) []int {
@@ -28,7 +32,7 @@ func degreesOf(n *Network) []int {
 // as many as there may be.
 func TestDegreesAreLognormal(t *testing.T) {
 	const people = 20_000
-	degrees := degreesOf(Generated(people))
+	degrees := degreesOf(large())
 	mean := 0.0
 	for _, d := range degrees {
 		mean += float64(d) / people
@@ -47,8 +51,9 @@ func TestDegreesAreLognormal(t *testing.T) {
 }
 
 func TestNobodyHasMoreFriendsThanTheLimit(t *testing.T) {
-	for _, people := range []int{1, 2, 5, 50, 1_000, 20_000} {
-		degrees := degreesOf(Generated(people))
+	for _, n := range []*Network{Generated(1), Generated(2), Generated(5), Generated(50), Generated(1_000), large()} {
+		people := n.People
+		degrees := degreesOf(n)
 		// Who meets half of their community by chance may have a few more than drawn.
 		if most := degrees[people-1]; most > mostDegree || most > people/2+1 {
 			t.Errorf("%d of %d people are friends of one", most, people)
@@ -59,8 +64,8 @@ func TestNobodyHasMoreFriendsThanTheLimit(t *testing.T) {
 // TestFriendshipsAreDistinct: nobody is their own friend, no two are friends twice,
 // and everybody exists.
 func TestFriendshipsAreDistinct(t *testing.T) {
-	for _, people := range []int{1, 2, 3, 10, 300, 1_000, 20_000} {
-		n := Generated(people)
+	for _, n := range []*Network{Generated(1), Generated(2), Generated(3), Generated(10), Generated(300), Generated(5_000)} {
+		people := n.People
 		seen := map[[2]int32]bool{}
 		for _, p := range n.Pairs {
 			a, b := min(p[0], p[1]), max(p[0], p[1])
@@ -74,7 +79,7 @@ func TestFriendshipsAreDistinct(t *testing.T) {
 
 func TestMostFriendsAreOfTheSameCommunity(t *testing.T) {
 	const people = 20_000
-	n := Generated(people)
+	n := large()
 	sizes, within := map[int32]int{}, 0
 	for _, c := range n.community[1:] {
 		sizes[c]++
@@ -107,7 +112,7 @@ func TestMostFriendsAreOfTheSameCommunity(t *testing.T) {
 // first among the friendships is no community.
 func TestIDsSayNothing(t *testing.T) {
 	const people = 20_000
-	n := Generated(people)
+	n := large()
 	together, alike := 0, 0
 	for id := 2; id <= people; id++ {
 		if n.community[id] == n.community[id-1] {

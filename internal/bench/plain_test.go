@@ -100,7 +100,7 @@ func TestReadingReadsTheListsOfAllFriends(t *testing.T) {
 // TestTheBestOfManyAreKept: a heap of ten over hundreds of candidates is what sorting
 // all of them gives.
 func TestTheBestOfManyAreKept(t *testing.T) {
-	n := Generated(1_000)
+	n := Generated(500)
 	p := NewPlainGraph(NewLists(n.People, n.Pairs))
 	for id := range int64(n.People) {
 		all := slices.Clone(p.Recommend(id+1, 0))
