@@ -179,7 +179,8 @@ func writeNote(path string, note any) error {
 	if err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
+	// One name, which the next attempt uses again: a crash leaves no more than one of them.
+	file, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // in the data folder
 	if err != nil {
 		return err
 	}

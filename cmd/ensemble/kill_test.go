@@ -105,6 +105,9 @@ func TestKillMinusNine(t *testing.T) {
 		t.Error(v)
 	}
 	t.Logf("%d rounds", rounds)
+	if files, err := os.ReadDir(data); err != nil || len(files) > 20 {
+		t.Errorf("what was being written when the crashes came piles up: %v, %v", files, err)
+	}
 	verified(t, data) // the snapshots too
 	if found := (&snapshotFolder{dir: filepath.Join(data, snapshotDir)}).find(); len(found) == 0 || found[0].err != nil {
 		t.Errorf("of snapshots there are %+v", found)

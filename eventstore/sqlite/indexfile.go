@@ -8,7 +8,6 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
-	"path/filepath"
 
 	"ensemble/eventstore"
 )
@@ -34,7 +33,8 @@ const maxIndexEntries = 1 << 34
 
 // write replaces the file at path: a crash leaves the old one or the new one.
 func (f *indexFile) write(path string) (err error) {
-	temp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	// One name, which the next attempt uses again: a crash leaves no more than one of them.
+	temp, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // beside the log
 	if err != nil {
 		return err
 	}

@@ -128,7 +128,7 @@ func readMaster(path string) ([]byte, error) {
 
 // writeMaster puts the master key in place as a whole or not at all.
 func writeMaster(path string, secret []byte) error {
-	temp, err := os.CreateTemp(filepath.Dir(path), "master.*") // mode 0600
+	temp, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // the operator's folder
 	if err != nil {
 		return fmt.Errorf("make a master key: %w", err)
 	}
