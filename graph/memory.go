@@ -83,7 +83,8 @@ func (t *tables) entries(block uint32, n int) []entry {
 type memory struct {
 	next, end uint32                // units never given out, of the newest chunk
 	free      [classes + 4][]uint32 // blocks by class
-	retired   []retired             // oldest first
+	retired   []retired             // in the order of epochs
+	oldest    int                   // index of the first that is not free yet
 	reserved  int64                 // bytes of all slabs
 	limit     int                   // slabs
 }
@@ -173,11 +174,12 @@ func (m *memory) retire(epoch uint64, w word) {
 
 // reclaim frees the blocks that were retired before an epoch.
 func (m *memory) reclaim(before uint64) {
-	n := 0
-	for n < len(m.retired) && m.retired[n].epoch < before {
-		r := m.retired[n]
+	for ; m.oldest < len(m.retired) && m.retired[m.oldest].epoch < before; m.oldest++ {
+		r := m.retired[m.oldest]
 		m.free[r.class] = append(m.free[r.class], r.block)
-		n++
 	}
-	m.retired = m.retired[:copy(m.retired, m.retired[n:])]
+	if m.oldest > len(m.retired)/2 { // moving the rest costs less than what was freed
+		m.retired = m.retired[:copy(m.retired, m.retired[m.oldest:])]
+		m.oldest = 0
+	}
 }

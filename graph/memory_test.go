@@ -32,7 +32,7 @@ func spans(g *Graph) (all []span) {
 			all = append(all, span{int(block), sizes[class], "free"})
 		}
 	}
-	for _, r := range m.retired {
+	for _, r := range m.retired[m.oldest:] {
 		all = append(all, span{int(r.block), sizes[int(r.class)], "retired"})
 	}
 	all = append(all, span{int(m.next), int(m.end - m.next), "not given out"})
