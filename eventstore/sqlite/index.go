@@ -127,7 +127,7 @@ type ref int64
 type keyEntry struct {
 	hash uint64
 	ref  ref
-	time int64 // seconds since 1970
+	time int64 // microseconds since 1970: those of one commit have the same
 }
 
 // newKeys returns an empty memory of keys.
@@ -152,16 +152,18 @@ func (k *keys) add(seed uint64, key []byte, r ref, at time.Time) {
 	} else {
 		k.refs[h] = r
 	}
-	k.order = append(k.order, keyEntry{hash: h, ref: r, time: at.Unix()})
+	k.order = append(k.order, keyEntry{hash: h, ref: r, time: at.UnixMicro()})
 }
 
-// expire forgets what is too old or too much. It returns the highest id in
+// expire forgets what is too old or too much; of one commit all or nothing by number,
+// as its order is not known any more after a restart. It returns the highest id in
 // outcomes that is not needed any more, or 0.
 func (k *keys) expire(now time.Time) (outcomes int64) {
-	limit := now.Add(-k.age).Unix()
+	limit := now.Add(-k.age).UnixMicro()
 	for k.first < len(k.order) {
 		e := k.order[k.first]
-		if len(k.order)-k.first <= k.most && e.time >= limit {
+		tooMany := len(k.order)-k.first > k.most && e.time != k.order[len(k.order)-k.most].time
+		if !tooMany && e.time >= limit {
 			break
 		}
 		k.forget(e)

@@ -22,7 +22,10 @@ type indexFile struct {
 	outcome  int64 // the highest id in outcomes
 }
 
-const indexMagic = "ENSHEAD1"
+const (
+	indexMagic  = "ENSHEAD2"
+	indexMagic1 = "ENSHEAD1" // has the times of keys in seconds
+)
 
 // errNoIndex means that there is no saved index.
 var errNoIndex = errors.New("no saved heads")
@@ -106,10 +109,14 @@ func decodeIndex(file io.Reader, o Options) (*indexFile, error) {
 	f := &indexFile{index: newIndex(o)}
 	var magic [len(indexMagic)]byte
 	r.bytes(magic[:])
-	if r.err == nil && string(magic[:]) != indexMagic {
+	tick := int64(1) // microseconds of what the file counts in
+	switch {
+	case string(magic[:]) == indexMagic1:
+		tick = 1_000_000
+	case r.err == nil && string(magic[:]) != indexMagic:
 		return nil, errors.New("not a file of saved heads")
 	}
-	f.decode(r)
+	f.decode(r, tick)
 	sum := r.sum
 	r.bytes(r.scratch[:4])
 	if r.err != nil {
@@ -126,7 +133,7 @@ func decodeIndex(file io.Reader, o Options) (*indexFile, error) {
 
 // decode reads what encode has written. After an error it reads zeros, and the
 // error is looked at once at the end.
-func (f *indexFile) decode(r *checkedReader) {
+func (f *indexFile) decode(r *checkedReader, tick int64) {
 	x := f.index
 	r.bytes(f.uuid[:])
 	r.bytes(f.chain[:])
@@ -153,7 +160,7 @@ func (f *indexFile) decode(r *checkedReader) {
 		x.numbers[name] = int64(r.word())
 	}
 	for ; keys > 0 && r.err == nil; keys-- {
-		e := keyEntry{hash: r.word(), ref: ref(r.word()), time: int64(r.word())}
+		e := keyEntry{hash: r.word(), ref: ref(r.word()), time: int64(r.word()) * tick}
 		x.keys.restore(e)
 	}
 }

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -165,7 +166,7 @@ func (l *Log) rescanOutcomes(after int64) error {
 		l.index.keys.add(l.index.seed, columnBytes(s, 1), ref(-s.ColumnInt64(0)), time.UnixMicro(s.ColumnInt64(2)))
 		return nil
 	}, after, oldest.UnixMicro())
-	slices.SortStableFunc(l.index.keys.order, func(a, b keyEntry) int { return int(a.time - b.time) })
+	slices.SortStableFunc(l.index.keys.order, func(a, b keyEntry) int { return cmp.Compare(a.time, b.time) })
 	l.index.keys.expire(time.Now())
 	return err
 }

@@ -126,8 +126,14 @@ func (k *Keyring) openFiles(masterPath, keysPath string) error {
 		return &Error{Path: keysPath, Reason: err.Error(), Hint: "Make it readable and writable for the user that runs this program"}
 	}
 	k.file = file
-	k.count, err = checkFile(file, keysPath, k.master)
-	return err
+	if k.count, err = checkFile(file, keysPath, k.master); err != nil {
+		return err
+	}
+	// Half a slot of a crash must not become a whole one with half a slot of another.
+	if err := file.Truncate((k.count + 1) * slotLen); err != nil {
+		return fmt.Errorf("cut the file of keys to its last whole key: %w", err)
+	}
+	return nil
 }
 
 // create makes a new keyring. The master key comes last: if it is missing while
