@@ -19,7 +19,8 @@ type Profile struct {
 // NewProfile returns a profile with its JSON. Where they can be, the names are parts
 // of that text, so that whoever keeps both keeps the letters once.
 func NewProfile(u user.User) Profile {
-	p := Profile{JSON: string(wire.AppendUser(nil, u))}
+	const usual = 256 // bytes, for which nothing is allocated but the text itself
+	p := Profile{JSON: string(wire.AppendUser(make([]byte, 0, usual), u))}
 	u.FirstName, u.LastName = within(p.JSON, u.FirstName), within(p.JSON, u.LastName)
 	p.User = u
 	return p

@@ -27,6 +27,24 @@ func drawTime(t *rapid.T) time.Time {
 	return at.In(time.FixedZone("somewhere", rapid.IntRange(-12*3600, 14*3600).Draw(t, "offset")))
 }
 
+// TestATimeIsWrittenAsByItsLayout, in any year, the first and the last moment of each
+// unit included.
+func TestATimeIsWrittenAsByItsLayout(t *testing.T) {
+	const layout = `"2006-01-02T15:04:05.000-07:00"`
+	rapid.Check(t, func(t *rapid.T) {
+		at := rapid.OneOf(rapid.Custom(drawTime), rapid.Map(rapid.Int64Range(-20_000, 20_000), func(years int64) time.Time {
+			return time.Date(int(years), 1, 1, 0, 0, 0, 0, time.UTC).Add(-time.Nanosecond)
+		}), rapid.Map(rapid.Int64Range(-1000, 1000), func(millis int64) time.Time { return time.UnixMilli(millis) })).Draw(t, "time")
+		want := "[" + at.UTC().Format(layout)
+		if at.IsZero() {
+			want = "[null"
+		}
+		if got := string(wire.AppendTime([]byte("["), at)); got != want {
+			t.Fatalf("%v is %s, not %s", at, got, want)
+		}
+	})
+}
+
 // TestATimeIsCutAndReadBack: written in UTC to the millisecond below, and the same from
 // whatever zone.
 func TestATimeIsCutAndReadBack(t *testing.T) {

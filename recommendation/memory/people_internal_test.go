@@ -233,3 +233,14 @@ func BenchmarkPeople(b *testing.B) {
 	runtime.KeepAlive(byLock)
 	runtime.KeepAlive(table)
 }
+
+// BenchmarkNewPerson is what a person costs when they come in: writing their JSON.
+func BenchmarkNewPerson(b *testing.B) {
+	u := somebody(77)
+	b.ReportAllocs()
+	for b.Loop() {
+		if newPerson(u).erased() {
+			b.Fatal("nobody is there")
+		}
+	}
+}
