@@ -134,7 +134,7 @@ func (f *snapshotFolder) write(ctx context.Context, encode func(io.Writer) error
 		return errors.Join(err, os.Remove(temp))
 	}
 	fault.Crash("after the snapshot has its name")
-	f.slot = slot
+	f.slot, f.number = slot, f.number+1 // also if the folder can't be synced: it has its name
 	return syncFolder(f.dir)
 }
 

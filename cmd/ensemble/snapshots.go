@@ -209,11 +209,7 @@ func (s *snapshots) write(ctx context.Context, users, friends eventstore.Positio
 	if err != nil {
 		return fmt.Errorf("write a snapshot: %w", err)
 	}
-	err = s.folder.write(ctx, func(w io.Writer) error { return backend.WriteSnapshot(w, encoded, s.keys.InOrder()) })
-	if err == nil {
-		s.folder.number++
-	}
-	return err
+	return s.folder.write(ctx, func(w io.Writer) error { return backend.WriteSnapshot(w, encoded, s.keys.InOrder()) })
 }
 
 // doubt deletes all snapshots, has the graph made anew, and saves the new one. Nothing is

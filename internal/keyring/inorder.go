@@ -9,7 +9,7 @@ import (
 
 // Who starts from a snapshot opens a million names, each with a key of its own. Asked for
 // one by one, each key costs a read of the file and a place in the cache, which is too
-// small to be of use: three quarters of the time. People's ids and their keys' mostly
+// small to be of use: two thirds of the time. People's ids and their keys' mostly
 // ascend together, so that slots lie in the file in the order in which they are needed.
 
 // ahead is how many slots are read at once by who goes through keys in order.
