@@ -278,7 +278,7 @@ func TestEachListIsAsOfOneMoment(t *testing.T) {
 			}
 		})
 	}
-	for range 800 * soaking() {
+	for range 250 * soaking() {
 		for id := int64(2); id <= last; id++ {
 			must(t, g, Change{Connect, 1, id})
 		}
