@@ -15,11 +15,7 @@ import (
 func counted(list []entry, counts []uint16, base, target uint32) (after []uint16, found []uint32) {
 	after = slices.Clone(counts)
 	for _, e := range list {
-		count := uint32(after[e.number()])
-		if count < base {
-			count = base
-		}
-		count++
+		count := max(uint32(after[e.number()]), base) + 1 // what was counted before is nothing
 		after[e.number()] = uint16(count)
 		if count == target {
 			found = append(found, e.number())

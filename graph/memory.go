@@ -145,7 +145,7 @@ func (g *Graph) addChunk(size int) error {
 	m, t := &g.memory, *g.tables.Load()
 	first := len(t.slabs)
 	entries := []int{firstSlab, secondSlab, fullSlab}[min(first, 2)]
-	count := max((size+slabSize-1)/slabSize, first/16, 1)
+	count := max((size+slabSize-1)/slabSize, min(first/16, m.limit-first), 1)
 	if size*unit > entries || count > 1 {
 		entries = count * fullSlab
 	}

@@ -128,6 +128,19 @@ func TestChunksOfAnySizeAreCutIntoBlocks(t *testing.T) {
 	})
 }
 
+// TestEverySlabThatMayBeIsUsed: also those left when a sixteenth more would be too many.
+func TestEverySlabThatMayBeIsUsed(t *testing.T) {
+	g := New()
+	g.memory.limit = 41
+	for {
+		if _, err := g.take(fullSlab); err != nil {
+			same(t, "slabs", len(g.tables.Load().slabs), 41)
+			same(t, "the graph is full", errors.Is(err, ErrFull), true)
+			return
+		}
+	}
+}
+
 // TestTheSameFriendshipsAThousandTimesTakeNoMoreRoom: blocks come back.
 func TestTheSameFriendshipsAThousandTimesTakeNoMoreRoom(t *testing.T) {
 	var in, out []Change
