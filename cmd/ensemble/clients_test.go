@@ -7,8 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -147,5 +151,64 @@ func TestClientsAddEachPairOnce(t *testing.T) {
 			t.Fatalf("pair %d: %d and %d", i, a, b)
 		}
 		seen[pair] = true
+	}
+}
+
+// TestClientsAreAProcessOfTheirOwn: they connect before they are told to go, send what
+// they are asked to, over so many connections, and end.
+func TestClientsAreAProcessOfTheirOwn(t *testing.T) {
+	var mu sync.Mutex
+	seen, from := map[string]int{}, map[string]bool{}
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[r.RequestURI]++
+		from[r.RemoteAddr] = true
+	}))
+	defer server.Close()
+	for _, kind := range []string{recommend, add} {
+		run := startClients(t, clients{
+			Kind: kind, Address: server.Listener.Addr().String(), Connections: 3, Requests: 40, People: 20, First: 5,
+		})
+		if took := run(); took <= 0 || took > time.Minute {
+			t.Errorf("%s took %v", kind, took)
+		}
+	}
+	for uri, n := range seen {
+		if want := map[bool]int{true: 2, false: 1}[strings.HasPrefix(uri, "/recommendation/")]; n != want {
+			t.Errorf("%s was sent %d times, want %d", uri, n, want)
+		}
+	}
+	if len(seen) != 20+40 || len(from) > 6 {
+		t.Errorf("%d requests from %d connections", len(seen), len(from))
+	}
+}
+
+// TestClientsSayWhatTheyMiss: who reads their output learns why there is no number.
+func TestClientsSayWhatTheyMiss(t *testing.T) {
+	status := http.StatusOK
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+	defer server.Close()
+	work := fmt.Sprintf(`{"Kind":"recommend","Address":%q,"Connections":2,"Requests":9,"People":5}`, server.Listener.Addr())
+	for _, c := range []struct {
+		in, out, says string
+		status        int
+	}{
+		{"", "", "nothing to do", 200},
+		{"no JSON\n", "", "invalid character", 200},
+		{`{"Address":"127.0.0.1:1","Connections":1}` + "\n", "", "refused", 200},
+		{work + "\n", "connected\n", "nobody said go", 200},
+		{work + "\ngo\n", "connected\n", "was answered 503", 503},
+		{work + "\ngo\n", "connected\n", "", 200},
+	} {
+		var out strings.Builder
+		status = c.status
+		err := (clients{}).run(t.Context(), strings.NewReader(c.in), &out)
+		if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%q: %v, want %q", c.in, err, c.says)
+		}
+		if took := strings.TrimPrefix(out.String(), c.out); c.says != "" && took != "" || c.says == "" && took == "" {
+			t.Errorf("%q: it says %q", c.in, &out)
+		}
 	}
 }

@@ -81,6 +81,7 @@ func (c *Connection) answer() (status int, body []byte, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
+	// From here on the head is gone: reading on may move what is behind it.
 	if length == chunked {
 		body, err = c.chunks()
 	} else {
@@ -102,7 +103,7 @@ func parseHead(head []byte) (status, length int, err error) {
 	if status, err = parseNumber(line[len(version):len(version)+3], 10); err != nil || status < 200 {
 		return 0, 0, fmt.Errorf("%w: its status is %q", ErrAnswer, line)
 	}
-	length = math.MinInt
+	length = math.MinInt // not said
 	for len(fields) > 0 {
 		line, fields, _ = bytes.Cut(fields, []byte("\r\n"))
 		name, value, _ := bytes.Cut(line, []byte(":"))
@@ -139,6 +140,7 @@ func (c *Connection) chunks() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		// Each chunk says its length in hexadecimal; one of nothing is the last.
 		size, _, _ := bytes.Cut(line, []byte(";")) // extensions say nothing to us
 		n, err := parseNumber(bytes.TrimSpace(size), 16)
 		if err != nil || n > maxAnswerBody-len(c.body) {
@@ -170,6 +172,7 @@ func (c *Connection) trailers() error {
 // until reads up to an end, and returns what is before it.
 func (c *Connection) until(end string) ([]byte, error) {
 	for seen := 0; ; {
+		// What was looked at before is not looked at again.
 		if i := bytes.Index(c.buf[c.r+seen:c.w], []byte(end)); i >= 0 {
 			text := c.buf[c.r : c.r+seen+i]
 			c.r += seen + i + len(end)
@@ -198,6 +201,7 @@ func (c *Connection) exactly(n int) ([]byte, error) {
 
 // more reads what is there, or waits for it. What was returned before is gone.
 func (c *Connection) more() error {
+	// What is left moves to the front; mostly that is nothing.
 	if c.r > 0 {
 		c.w = copy(c.buf, c.buf[c.r:c.w])
 		c.r = 0
@@ -205,6 +209,7 @@ func (c *Connection) more() error {
 	if c.w == len(c.buf) {
 		c.buf = append(c.buf, make([]byte, len(c.buf))...)
 	}
+	// An error that comes with bytes comes again without them.
 	n, err := c.conn.Read(c.buf[c.w:])
 	if c.w += n; n > 0 {
 		return nil
@@ -242,6 +247,7 @@ func (all Connections) Close() error {
 // ends it. write appends a request to dst; it is called by many goroutines at once.
 func (all Connections) Send(ctx context.Context, n int, write func(dst []byte, i int64) []byte) (time.Duration, error) {
 	return workers(ctx, len(all), n, func(worker int) func(int64) error {
+		// The bytes of a request are used again for the next: nothing is allocated.
 		c, request := all[worker], []byte(nil)
 		return func(i int64) error {
 			request = write(request[:0], i)

@@ -239,3 +239,35 @@ func TestEachRequestIsSentOnce(t *testing.T) {
 		t.Errorf("%d requests from %d connections: %v", len(seen), len(from), seen)
 	}
 }
+
+// TestRequestsAreThoseOfTheAPI: byte by byte, as they go over the wire; behind what
+// is there already.
+func TestRequestsAreThoseOfTheAPI(t *testing.T) {
+	for want, got := range map[string][]byte{
+		"GET /x?y=z HTTP/1.1\r\nHost: h:1\r\n\r\n":                                                               AppendRequest(nil, http.MethodGet, "h:1", "/x?y=z"),
+		"beforeDELETE / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n":                                        AppendRequest([]byte("before"), http.MethodDelete, "h", "/"),
+		"GET /recommendation/v1/users/7/commands/recommendFriends?limit=10 HTTP/1.1\r\nHost: h\r\n\r\n":          AppendRecommend(nil, "h", 7),
+		"POST /friend/v1/users/7/commands/addFriend?friendId=8 HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n": AppendAddFriend(nil, "h", 7, 8),
+	} {
+		if string(got) != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// TestScatteredIsAPermutation: of any number of people, so that everybody is asked
+// about before anybody is again.
+func TestScatteredIsAPermutation(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 5_000).Draw(t, "n")
+		first := rapid.Int64Range(0, 1e9).Draw(t, "first")
+		seen := make([]bool, n)
+		for i := range int64(n) {
+			at := Scattered(first+i, n)
+			if at < 0 || at >= n || seen[at] {
+				t.Fatalf("request %d is about %d, again or not there", first+i, at)
+			}
+			seen[at] = true
+		}
+	})
+}

@@ -16,6 +16,7 @@ func Graph(ctx context.Context, dir string, size Size) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
+	// In this order: whoever writes comes last, as lists are in another order then.
 	m := graphMeasure{Town: town, size: size, dir: dir}
 	rows := []Row{m.network(), m.building(), m.memory()}
 	for _, measure := range []func(context.Context) ([]Row, error){
@@ -79,6 +80,7 @@ func (m *graphMeasure) compare(what, target string, q Question, times []time.Dur
 		What: what, Target: target, Measured: marks(times), Baseline: marks(both[1]) + " plain Go",
 		Ratio: sum(both[1]).Seconds() / sum(both[0]).Seconds(),
 	}
+	// Not while anything is timed: comparing would warm what is asked about next.
 	somebody := m.Somebody(0)
 	for range m.compared() {
 		if id := somebody(); !q.Same(id) {
@@ -95,6 +97,7 @@ func (m *graphMeasure) ten(context.Context) ([]Row, error) {
 	var all int32
 	both := m.Turns(m.size.Queries, q.Graph, func(id int64) { all += m.Lists.Read(id) })
 	runtime.KeepAlive(all) // or nothing would need to be read
+	// The paths of the same people, whom the turns have named.
 	paths := 0
 	for turn := range turns {
 		paths += m.Paths(uint64(turn), max(m.size.Queries/turns, 1))
@@ -126,6 +129,7 @@ func (m *graphMeasure) together(ctx context.Context) ([]Row, error) {
 			took[n] += once
 		}
 	}
+	// Goroutines beyond the cores would only wait for each other.
 	row := Row{
 		What: fmt.Sprintf("the ten best, by 1 to %d goroutines", most), Target: "linear",
 		Baseline: perSecond(turns*each, took[0]) + " by one",
@@ -165,6 +169,7 @@ func (m *graphMeasure) allocations(context.Context) ([]Row, error) {
 // write returns the writer of the rows that have one.
 func (m *graphMeasure) write() *Writer {
 	if m.writer == nil {
+		// A mix is made once, as making it takes longer than applying it.
 		const rate = 1_000_000
 		m.writer = &Writer{Graph: m.Graph, Changes: m.Mixed(min(10*m.size.People, 1_000_000)), Rate: rate}
 	}

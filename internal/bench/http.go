@@ -111,6 +111,7 @@ func (h *httpMeasure) serve(w http.ResponseWriter, r *http.Request) {
 // send sends n requests over so many connections, which stay open. An answer that is
 // not 2xx is an error.
 func (h *httpMeasure) send(ctx context.Context, connections, n int, write func(dst []byte, i int64) []byte) (took time.Duration, err error) {
+	// Opening connections is no part of what is measured: they are kept for the next row.
 	open := h.fast[connections]
 	if open == nil {
 		if open, err = DialAll(ctx, h.address, connections); err != nil {

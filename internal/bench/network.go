@@ -43,6 +43,7 @@ func Generated(people int) *Network {
 	m := &making{source: source, rnd: rand.New(source)} //nolint:gosec // repeatable on purpose
 	m.drawDegrees(people)
 	m.drawCommunities(people)
+	// With room for all: growing would copy them, and need twice the memory.
 	m.pairs = make([][2]int32, 0, people*(meanDegree/2+3))
 	m.befriendInside()
 	m.befriendOutside()
@@ -102,6 +103,9 @@ func (m *making) befriendInside() {
 			weights[i] = min(inside*float32(m.degree[i]), float32(to-from)/2)
 			all += float64(weights[i])
 		}
+		// A pair meets with a probability of w(i)*w(j)/all, at most 1 (Chung and Lu,
+		// "Connected Components in Random Graphs with Given Expected Degree Sequences",
+		// 2002): so everybody has about their weight in friends, and no pair comes twice.
 		for i := from; i < to; i++ {
 			scale := float32(float64(weights[i]) / all * (1 << 32))
 			for j := i + 1; j < to; j++ {
@@ -146,6 +150,7 @@ func (m *making) befriendOutside() {
 		}
 		row = left
 	}
+	// Sorted, who met twice stands side by side.
 	slices.Sort(met)
 	for _, pair := range slices.Compact(met) {
 		m.befriend(int32(pair>>32), int32(pair&math.MaxUint32))
@@ -155,6 +160,7 @@ func (m *making) befriendOutside() {
 // network names the people and mixes their friendships.
 func (m *making) network() *Network {
 	n := &Network{People: len(m.degree), Pairs: m.pairs, community: make([]int32, len(m.degree)+1)}
+	// The place says the community, and in it the degree nothing; the id says neither.
 	ids := make([]int32, n.People)
 	for i := range ids {
 		ids[i] = int32(i) + 1
@@ -166,6 +172,7 @@ func (m *making) network() *Network {
 	for i, p := range n.Pairs {
 		n.Pairs[i] = [2]int32{ids[p[0]], ids[p[1]]}
 	}
+	// Friendships are not made one person after the other, nor one community.
 	shuffle(m.rnd, n.Pairs)
 	return n
 }
@@ -193,7 +200,7 @@ func (n *Network) Inside() float64 {
 // changes: its people by id, then its friendships. A part is good until do returns;
 // an error of do ends it.
 func (n *Network) Changes(do func([]graph.Change) error) error {
-	const most = 1000
+	const most = 1000 // about a page of a log
 	part := make([]graph.Change, 0, most)
 	add := func(c graph.Change) (err error) {
 		if part = append(part, c); len(part) == most {

@@ -3,11 +3,13 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"ensemble/graph"
 )
@@ -200,4 +202,112 @@ func TestBuildingEndsWithItsFirstError(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestCommunitiesAreAllThePlaces: one behind the other, of sizes that are allowed,
+// whatever the number of people; small ones are as frequent as large ones.
+func TestCommunitiesAreAllThePlaces(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		people := rapid.IntRange(1, 60_000).Draw(t, "people")
+		m := &making{rnd: rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))}
+		m.drawCommunities(people)
+		if first, last := m.borders[0], m.borders[len(m.borders)-1]; first != 0 || last != people {
+			t.Fatalf("from %d to %d", first, last)
+		}
+		high, low := min(largest, people/4+1), min(smallest, people/4+1)
+		for c := range len(m.borders) - 1 {
+			from, to := m.borders[c], m.borders[c+1]
+			if size := to - from; size > high || size < low-1 && to != people {
+				t.Fatalf("community %d has %d people, want %d to %d", c, size, low, high)
+			}
+			for i := from; i < to; i++ {
+				if m.community[i] != int32(c) {
+					t.Fatalf("place %d is of community %d, want %d", i, m.community[i], c)
+				}
+			}
+		}
+	})
+}
+
+// TestPopularPeopleKnowEachOther: within a community who is to have many friends is
+// found among the friends of others more often than by chance, and nobody knows much
+// more than half of it.
+func TestPopularPeopleKnowEachOther(t *testing.T) {
+	const people = 600
+	source := rand.NewPCG(5, 5)
+	m := &making{
+		source: source, rnd: rand.New(source), borders: []int{0, people},
+		degree: make([]int32, people), have: make([]int32, people),
+	}
+	for i := range m.degree {
+		m.degree[i] = 50
+		if i < 20 {
+			m.degree[i] = 2_000 // more than there are people
+		}
+	}
+	m.befriendInside()
+	popular := 0
+	for _, p := range m.pairs {
+		if p[0] < 20 && p[1] < 20 {
+			popular++
+		}
+	}
+	if all := 20 * 19 / 2; popular < all*9/10 {
+		t.Errorf("%d of %d pairs of the most popular", popular, all)
+	}
+	if most := slices.Max(m.have); most > people*6/10 || most < people*3/10 {
+		t.Errorf("somebody has %d friends of %d people", most, people)
+	}
+	sum := int32(0)
+	for _, n := range m.have {
+		sum += n
+	}
+	if int(sum) != 2*len(m.pairs) {
+		t.Errorf("%d halves of %d friendships", sum, len(m.pairs))
+	}
+}
+
+// TestEveryOrderIsAsLikely: of three, each of the six orders comes a thousand times
+// among six thousand, give or take what chance takes.
+func TestEveryOrderIsAsLikely(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 1))
+	orders := map[string]int{}
+	for range 6_000 {
+		list := []byte("abc")
+		shuffle(rnd, list)
+		orders[string(list)]++
+	}
+	for order, n := range orders {
+		if n < 850 || n > 1_150 {
+			t.Errorf("%s comes %d times", order, n)
+		}
+	}
+	if len(orders) != 6 {
+		t.Errorf("%v", orders)
+	}
+}
+
+// TestTheGraphHasTheFriendshipsOfItsNetwork: as a set of pairs says.
+func TestTheGraphHasTheFriendshipsOfItsNetwork(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := drawNetwork(t)
+		g := built(t, n)
+		friends := map[[2]int64]bool{}
+		for _, p := range n.Pairs {
+			friends[[2]int64{int64(p[0]), int64(p[1])}] = true
+			friends[[2]int64{int64(p[1]), int64(p[0])}] = true
+		}
+		found := 0
+		for id := range int64(n.People) {
+			list, _ := g.Friends(nil, id+1)
+			for _, friend := range list {
+				if found++; !friends[[2]int64{id + 1, friend}] {
+					t.Fatalf("%d and %d are no friends", id+1, friend)
+				}
+			}
+		}
+		if s := g.Stats(); found != len(friends) || s.People != n.People {
+			t.Fatalf("%d halves, want %d; %+v", found, len(friends), s)
+		}
+	})
 }

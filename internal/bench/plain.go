@@ -18,11 +18,12 @@ type Lists struct {
 // NewLists returns the lists of some people, ascending, each friend once.
 func NewLists(people int, pairs [][2]int32) *Lists {
 	l := &Lists{begins: make([]int, people+2), all: make([]int32, 2*len(pairs))}
-	hugePages(l.all)
+	hugePages(l.all) // before they are written to
 	for _, p := range pairs {
 		l.begins[p[0]]++
 		l.begins[p[1]]++
 	}
+	// From how many each has to where each ends; filling moves that to where it begins.
 	end := 0
 	for id, n := range l.begins {
 		end += n
@@ -105,6 +106,7 @@ func NewPlainGraph(l *Lists) *PlainGraph {
 // Recommend returns the best candidates, all of them if limit is 0. The answer is
 // good until the next question.
 func (p *PlainGraph) Recommend(id int64, limit int) []graph.Ranked {
+	// Count how often everybody is a friend of a friend, and remember whom to clear.
 	p.touched, p.ranked = p.touched[:0], p.ranked[:0]
 	for _, friend := range p.lists[id] {
 		for _, other := range p.lists[friend] {
@@ -114,6 +116,7 @@ func (p *PlainGraph) Recommend(id int64, limit int) []graph.Ranked {
 			p.counter[other]++
 		}
 	}
+	// The asker and their friends are no candidates.
 	p.counter[id] = 0
 	for _, friend := range p.lists[id] {
 		p.counter[friend] = 0

@@ -31,6 +31,7 @@ func (t *Town) Snapshots(ctx context.Context, dir string, w *Writer, turns int) 
 		if err := ctx.Err(); err != nil {
 			return s, err
 		}
+		// While a writer writes: how long does Apply wait?
 		var took time.Duration
 		written, err := w.During(ctx, func() (err error) {
 			took, err = t.snapshot(path)
@@ -40,6 +41,7 @@ func (t *Town) Snapshots(ctx context.Context, dir string, w *Writer, turns int) 
 			return s, err
 		}
 		s.Written.add(written)
+		// The same without a snapshot: what of that is the machine's?
 		quiet, err := w.During(ctx, func() error {
 			select {
 			case <-time.After(took):
@@ -51,6 +53,7 @@ func (t *Town) Snapshots(ctx context.Context, dir string, w *Writer, turns int) 
 			return s, err
 		}
 		s.Quiet.add(quiet)
+		// Alone, and the last one is the one that is read.
 		if took, err = t.snapshot(path); err != nil {
 			return s, err
 		}
@@ -66,6 +69,7 @@ func (t *Town) snapshot(path string) (took time.Duration, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
+	// What the system keeps of the file in memory until it is synced is its own affair.
 	began := time.Now()
 	err = t.Graph.WriteSnapshot(file, []byte("bench"))
 	return time.Since(began), err
@@ -83,6 +87,8 @@ func (s *Snapshots) read(t *Town, path string) (err error) {
 		return err
 	}
 	s.Bytes = info.Size()
+	// The file itself, not a buffer: a reader that can be read at any place may be
+	// read in parallel.
 	began := time.Now()
 	read, meta, err := graph.ReadSnapshot(file)
 	if err != nil {
@@ -100,6 +106,7 @@ func (t *Town) wrong(read *graph.Graph, meta string) string {
 		return fmt.Sprintf("%d people and %d friendships were written, %d and %d are read, with %q",
 			was.People, was.Friendships, is.People, is.Friendships, meta)
 	}
+	// The same numbers say little: the answers about some people are compared too.
 	again := Town{Network: t.Network, Graph: read, Plain: t.Plain}
 	question, somebody := again.Best(10), t.Somebody(1)
 	for range 100 {

@@ -14,9 +14,9 @@ import (
 type Town struct {
 	Network *Network
 	Graph   *graph.Graph
-	Lists   *Lists
-	Plain   *PlainGraph // for one goroutine
-	Built   time.Duration
+	Lists   *Lists        // to be read without counting, and for what has to be known of the network
+	Plain   *PlainGraph   // for one goroutine
+	Built   time.Duration // within Apply
 }
 
 // NewTown generates a network of so many people, and builds the graph from its
@@ -39,6 +39,7 @@ func NewTown(ctx context.Context, people int) (*Town, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Not before: the graph shall be built on a machine that has its memory free.
 	t.Lists = NewLists(people, t.Network.Pairs)
 	t.Plain = NewPlainGraph(t.Lists)
 	runtime.GC()
@@ -57,6 +58,7 @@ func (t *Town) Ask(seed uint64, n int, question func(id int64)) []time.Duration 
 	times := make([]time.Duration, n)
 	somebody := t.Somebody(seed)
 	for i := range times {
+		// Whom to ask about is found before the clock is looked at.
 		id := somebody()
 		began := time.Now()
 		question(id)
@@ -118,6 +120,7 @@ func (t *Town) Best(limit int) Question {
 // who is as far away as two people are who were picked at random.
 func (t *Town) Mutual() Question {
 	var ours, theirs []int64
+	// Somebody else for everybody, and the same one every time.
 	other := func(id int64) int64 { return id*2_654_435_761%int64(t.Network.People) + 1 }
 	return Question{
 		Graph: func(id int64) { ours, _ = t.Graph.Mutual(ours[:0], id, other(id)) },
@@ -133,9 +136,10 @@ func (t *Town) Mutual() Question {
 // Allocations returns how many allocations a question to the graph makes, on
 // average.
 func (t *Town) Allocations(n int, question func(id int64)) float64 {
+	// Of all goroutines: so nobody else may be at work.
 	var before, after runtime.MemStats
 	somebody := t.Somebody(1)
-	question(somebody())
+	question(somebody()) // what is made once does not count
 	runtime.ReadMemStats(&before)
 	for range n {
 		question(somebody())

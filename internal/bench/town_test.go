@@ -212,6 +212,76 @@ func TestReadersAreAskedTheSameByTurns(t *testing.T) {
 	}
 }
 
+// TestAnswersAreRightAfterAWriter: the plain implementation, which was not told of
+// what was written, answers as the graph does.
+func TestAnswersAreRightAfterAWriter(t *testing.T) {
+	const people = 300
+	tw := town(t, people)
+	w := &Writer{Graph: tw.Graph, Changes: tw.Mixed(5_000), Rate: 3_000_000}
+	r, err := tw.Readers(t.Context(), w, 2, 100)
+	if err != nil || len(r.Writing) != 200 {
+		t.Fatalf("%d, %v", len(r.Writing), err)
+	}
+	for _, q := range []Question{tw.Best(10), tw.Best(0), tw.Mutual()} {
+		for id := range int64(people) {
+			if !q.Same(id + 1) {
+				t.Fatalf("the answers about %d differ", id+1)
+			}
+		}
+	}
+}
+
+// TestAWriterThatFailsEndsWhatIsMeasured: and a snapshot that was begun is removed.
+func TestAWriterThatFailsEndsWhatIsMeasured(t *testing.T) {
+	tw, dir := town(t, 300), t.TempDir()
+	impossible := &Writer{Graph: tw.Graph, Changes: []graph.Change{{Kind: graph.AddUser, From: -1}}, Rate: 1 << 40}
+	for name, measure := range map[string]func(context.Context) error{
+		"readers": func(ctx context.Context) error {
+			_, err := tw.Readers(ctx, impossible, 1_000, 1_000)
+			return err
+		},
+		"snapshots": func(ctx context.Context) error {
+			_, err := tw.Snapshots(ctx, dir, impossible, 1_000)
+			return err
+		},
+	} {
+		if err := measure(t.Context()); !errors.Is(err, graph.ErrID) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// TestTogetherEachAsksSoMany: the graph is asked by several at once, each about
+// people of their own, and all answers are those that one alone gets.
+func TestTogetherEachAsksSoMany(t *testing.T) {
+	tw := town(t, 300)
+	for _, goroutines := range []int{1, 2, 7} {
+		if took, err := tw.Together(t.Context(), goroutines, 50); err != nil || took <= 0 {
+			t.Errorf("%d: %v, %v", goroutines, took, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := tw.Together(ctx, 2, 50); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	if _, err := NewTown(ctx, 300); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestWrittenIsTheSumOfItsTurns(t *testing.T) {
+	var all Written
+	all.add(Written{Changes: 5, Took: time.Second, Longest: time.Millisecond})
+	all.add(Written{Changes: 7, Took: time.Minute, Longest: time.Microsecond})
+	if want := (Written{Changes: 12, Took: 61 * time.Second, Longest: time.Millisecond}); all != want {
+		t.Errorf("%+v, want %+v", all, want)
+	}
+}
+
 func TestASnapshotIsWrittenReadAndRemoved(t *testing.T) {
 	tw, dir := town(t, 300), t.TempDir()
 	w := &Writer{Graph: tw.Graph, Changes: tw.Mixed(1_000), Rate: 1_000_000}

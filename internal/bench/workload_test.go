@@ -233,3 +233,25 @@ func TestWorkThatFailsEndsTheFilling(t *testing.T) {
 		t.Errorf("it was left open: %v", err)
 	}
 }
+
+// TestWorkersHaveSomethingOfTheirOwn: each makes it once, uses it alone, and together
+// they do every piece once.
+func TestWorkersHaveSomethingOfTheirOwn(t *testing.T) {
+	const n = 3_000
+	for _, clients := range []int{1, 2, 16} {
+		done := make([][]int64, clients) // by worker, without a lock
+		if _, err := workers(t.Context(), clients, n, func(client int) func(int64) error {
+			return func(i int64) error {
+				done[client] = append(done[client], i)
+				return nil
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		all := slices.Concat(done...)
+		slices.Sort(all)
+		if len(all) != n || all[0] != 1 || all[n-1] != n || len(slices.Compact(all)) != n {
+			t.Errorf("%d workers did %d pieces", clients, len(all))
+		}
+	}
+}

@@ -20,6 +20,7 @@ func (t *Town) Mixed(n int) []graph.Change {
 	var open []graph.Change // what was connected; the oldest first
 	taken := map[[2]int64]bool{}
 	newest := int64(t.Network.People)
+	// Each that is open will need a change more, to be taken back.
 	for len(changes)+len(open) < n {
 		a, b := somebody(), somebody()
 		pair := [2]int64{min(a, b), max(a, b)}
@@ -86,6 +87,7 @@ func (w *Writer) Run(ctx context.Context) (Written, error) {
 	}
 	began := time.Now()
 	for ctx.Err() == nil {
+		// What is due depends on the time alone: a pause is caught up with.
 		due := int(time.Since(began).Seconds() * float64(w.Rate))
 		if due <= done.Changes {
 			time.Sleep(100 * time.Microsecond)
@@ -95,6 +97,7 @@ func (w *Writer) Run(ctx context.Context) (Written, error) {
 			return done, err
 		}
 	}
+	// Nobody waits for the rest, which is no part of what was measured.
 	done.Took = time.Since(began)
 	written := done
 	for next > 0 {
@@ -120,7 +123,7 @@ func (w *Writer) During(ctx context.Context, do func() error) (Written, error) {
 	}()
 	err := do()
 	stop()
-	r := <-ended
+	r := <-ended // the graph is as it was
 	if err == nil {
 		err = r.err
 	}
