@@ -73,14 +73,14 @@ func TestCountingApartWithWideCounters(t *testing.T) {
 	g.apart = 1
 	var want []Ranked
 	for o := int64(1); o <= 40; o++ {
-		want = append(want, Ranked{center + o, 40_000 / int(o)})
+		want = append(want, Ranked{center + o, leaves / int(o)})
 	}
 	onCores(t, func(t *testing.T, cores int) {
 		for range 2 {
 			same(t, "all", recommend(t, g, center, 0), want)
 			same(t, "ten", recommend(t, g, center, 10), want[:10])
-			got, err := g.Rank(nil, center, Query{MinWeight: 10_000, After: want[1], Limit: 9})
-			same(t, "from 20,000 to 10,000", got, want[2:4])
+			got, err := g.Rank(nil, center, Query{MinWeight: leaves / 4, After: want[1], Limit: 9})
+			same(t, "from a third to a quarter", got, want[2:4])
 			if err != nil || len(*g.readers.places.Load()) < 1+cores {
 				t.Errorf("%d places, %v", len(*g.readers.places.Load()), err)
 			}
