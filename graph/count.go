@@ -14,6 +14,8 @@ type counter[T uint16 | uint32] struct {
 	friends []word   // the lists of known friends
 	paths   int      // how many entries these have
 	floor   int      // the weight that a candidate has to have
+	raised  bool     // the floor is above where it began
+	steady  bool     // it must not be
 	target  uint32   // the count that is written down when it is reached
 	found   []uint32 // everybody whose count has reached the target
 	room    []uint32 // found, with what comes behind it
@@ -53,7 +55,7 @@ func (c *counter[T]) begin(t *tables, q Query) {
 	}
 	q.Limit = min(q.Limit, len(t.people)) // there is nobody else; sums with it don't overflow
 	c.tables, c.query = t, q
-	c.floor = q.MinWeight
+	c.floor, c.raised = q.MinWeight, false
 	c.target = uint32(c.base) + uint32(c.floor)
 	c.found = c.room[:0]
 	c.enough = 4 * q.Limit
@@ -138,14 +140,11 @@ func countGo[T uint16 | uint32](list []entry, counts []T, base T, target uint32,
 // settle raises the floor to the weight that as many as are wanted have already, and
 // drops who is below; they are found again if they get there.
 func (c *counter[T]) settle() {
-	if c.query.Limit <= 0 || c.query.After.Weight <= len(c.friends) {
+	if c.steady || c.query.Limit <= 0 || c.query.After.Weight <= len(c.friends) {
 		return // nobody's place is sure before all is counted
 	}
-	if c.reached(false) <= c.floor {
-		return
-	}
-	if floor := c.reached(true); floor > c.floor {
-		c.floor = floor
+	if floor := c.reached(); floor > c.floor {
+		c.floor, c.raised = floor, true
 		c.target = uint32(c.base) + uint32(floor)
 		kept := c.found[:0]
 		for _, n := range c.found {
@@ -157,9 +156,9 @@ func (c *counter[T]) settle() {
 	}
 }
 
-// reached returns the highest weight that as many as are wanted have reached; it asks
-// whether they are there, or takes everybody for being there.
-func (c *counter[T]) reached(ask bool) int {
+// reached returns the highest weight that as many as are wanted, and are there, have
+// reached.
+func (c *counter[T]) reached() int {
 	size := len(c.friends) + 2
 	if cap(c.histogram) < size {
 		c.histogram = make([]int32, size)
@@ -167,7 +166,7 @@ func (c *counter[T]) reached(ask bool) int {
 	h := c.histogram[:size]
 	clear(h)
 	for _, n := range c.found {
-		if w := c.weight(n); w > c.floor && (!ask || c.tables.word(n).presence() == known) {
+		if w := c.weight(n); w > c.floor && c.tables.word(n).presence() == known {
 			h[min(w, size-1)]++
 		}
 	}

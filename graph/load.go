@@ -199,8 +199,8 @@ func (c *checker) lists(t *tables, people, first, last int) {
 	}
 }
 
-// weigh returns a number for a connection as the lower of the two has it. That a
-// missing one is made up for by others takes 2^64 tries
+// weigh returns a number for a connection as the lower of the two has it. Damage that
+// leaves the sum as it was is one case of 2^64
 // (the mixing is that of Steele, Lea and Flood, Fast Splittable Pseudorandom Number
 // Generators, 2014).
 func weigh(low, high int, directions entry) uint64 {

@@ -62,8 +62,15 @@ func (c *counter[T]) rank(g *Graph, dst []Ranked, t *tables, me uint32, mine []e
 		}
 	}
 	c.settle()
+	start := len(dst)
 	dst = c.answer(dst)
 	c.end(me, mine)
+	if c.raised && len(dst)-start < q.Limit {
+		// Somebody for whom the floor was raised is gone since then; now it stays.
+		c.steady = true
+		dst = c.rank(g, dst[:start], t, me, mine, q)
+		c.steady = false
+	}
 	return dst
 }
 

@@ -321,3 +321,47 @@ func TestAQueryMayHaveOlderTables(t *testing.T) {
 	}
 	same(t, "new tables know all", len(friends(t, g, 1)), 5*firstPeople-2)
 }
+
+// TestAPageIsFullWhoeverIsErasedMeanwhile: the best candidate goes away while the others
+// are being ranked. Somebody else is always there to take the place.
+func TestAPageIsFullWhoeverIsErasedMeanwhile(t *testing.T) {
+	g := New()
+	for id := int64(1); id <= 200; id++ {
+		must(t, g, Change{Kind: AddUser, From: id})
+	}
+	for friend := int64(2); friend <= 40; friend++ {
+		must(t, g, Change{Connect, 1, friend})
+		for other := int64(41); other <= 200; other += friend {
+			must(t, g, Change{Connect, friend, other})
+		}
+	}
+	stop := make(chan struct{})
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		var page []Ranked
+		for asked := 0; ; asked++ {
+			select {
+			case <-stop:
+				if asked == 0 {
+					t.Error("nobody asked meanwhile")
+				}
+				return
+			default:
+			}
+			if page, _ = g.Recommend(page[:0], 1, 5); len(page) != 5 {
+				t.Errorf("a page of %d: %v", len(page), page)
+				return
+			}
+		}
+	})
+	for id := int64(1000); id < 1500; id++ {
+		best := []Change{{Kind: AddUser, From: id}}
+		for friend := int64(2); friend <= 40; friend++ {
+			best = append(best, Change{Connect, id, friend})
+		}
+		must(t, g, best...)
+		must(t, g, Change{Kind: RemoveUser, From: id})
+	}
+	close(stop)
+	reader.Wait()
+}
