@@ -116,14 +116,21 @@ func TestWhatIsComparedTakesTurns(t *testing.T) {
 	}
 }
 
+// TestAllocationsAreCounted: two of each question, but not the room of an answer,
+// which is as long as the longest of all.
 func TestAllocationsAreCounted(t *testing.T) {
 	tw := town(t, 300)
-	var kept [][]byte
-	if got := tw.Allocations(100, func(int64) { kept = append(kept, make([]byte, 100), make([]byte, 100)) }); got < 2 || got > 4 {
-		t.Errorf("%.2f for two, and a list that grows", got)
+	var kept [2][]byte
+	var answer []int64
+	if got := tw.Allocations(1_000, func(int64) { kept[0], kept[1] = make([]byte, 100), make([]byte, 100) }); got < 2 || got > 2.1 {
+		t.Errorf("%.2f for two", got)
 	}
-	if got := tw.Allocations(1_000, func(int64) {}); got > 0.1 {
-		t.Errorf("%.2f for none", got)
+	if got := tw.Allocations(1_000, func(id int64) {
+		for answer = answer[:0]; len(answer) < int(id); {
+			answer = append(answer, id)
+		}
+	}); got > 0.1 {
+		t.Errorf("%.2f for answers of up to %d", got, cap(answer))
 	}
 	runtime.KeepAlive(kept)
 }
