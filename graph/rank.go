@@ -47,9 +47,25 @@ func (g *Graph) Rank(dst []Ranked, user int64, q Query) ([]Ranked, error) {
 
 // rank answers a query of somebody with a list of friends.
 func (c *counter[T]) rank(g *Graph, dst []Ranked, t *tables, me uint32, mine []entry, q Query) []Ranked {
+	if !c.countFriends(g, t, me, mine, q) {
+		return dst // nobody can share that many
+	}
+	start := len(dst)
+	dst, full := c.finish(dst, me, mine)
+	if !full {
+		c.steady = true
+		c.countFriends(g, t, me, mine, q)
+		dst, _ = c.finish(dst[:start], me, mine)
+		c.steady = false
+	}
+	return dst
+}
+
+// countFriends counts the lists of all friends, if that can lead to an answer.
+func (c *counter[T]) countFriends(g *Graph, t *tables, me uint32, mine []entry, q Query) bool {
 	c.gather(t, mine)
 	if q.MinWeight > len(c.friends) {
-		return dst // nobody can share that many
+		return false
 	}
 	c.begin(t, q)
 	c.exclude(me, mine)
@@ -62,16 +78,16 @@ func (c *counter[T]) rank(g *Graph, dst []Ranked, t *tables, me uint32, mine []e
 		}
 	}
 	c.settle()
+	return true
+}
+
+// finish appends the answer and makes all counts 0 again. The answer is not full if
+// somebody for whom the floor was raised is gone since then.
+func (c *counter[T]) finish(dst []Ranked, me uint32, mine []entry) (all []Ranked, full bool) {
 	start := len(dst)
 	dst = c.answer(dst)
 	c.end(me, mine)
-	if c.raised && len(dst)-start < q.Limit {
-		// Somebody for whom the floor was raised is gone since then; now it stays.
-		c.steady = true
-		dst = c.rank(g, dst[:start], t, me, mine, q)
-		c.steady = false
-	}
-	return dst
+	return dst, !c.raised || len(dst)-start >= c.query.Limit
 }
 
 // answer appends who is wanted of those found.

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -322,46 +323,32 @@ func TestAQueryMayHaveOlderTables(t *testing.T) {
 	same(t, "new tables know all", len(friends(t, g, 1)), 5*firstPeople-2)
 }
 
-// TestAPageIsFullWhoeverIsErasedMeanwhile: the best candidate goes away while the others
-// are being ranked. Somebody else is always there to take the place.
+// TestAPageIsFullWhoeverIsErasedMeanwhile: the best candidate goes away after the bar was
+// raised for them, and before they are looked up. The next one takes the place.
 func TestAPageIsFullWhoeverIsErasedMeanwhile(t *testing.T) {
 	g := New()
-	for id := int64(1); id <= 200; id++ {
+	for id := int64(1); id <= 6; id++ {
 		must(t, g, Change{Kind: AddUser, From: id})
 	}
-	for friend := int64(2); friend <= 40; friend++ {
-		must(t, g, Change{Connect, 1, friend})
-		for other := int64(41); other <= 200; other += friend {
-			must(t, g, Change{Connect, friend, other})
-		}
+	for _, p := range [][2]int64{{1, 2}, {1, 3}, {2, 4}, {3, 4}, {2, 5}, {3, 6}} {
+		must(t, g, Change{Connect, p[0], p[1]})
 	}
-	stop := make(chan struct{})
-	var reader sync.WaitGroup
-	reader.Go(func() {
-		var page []Ranked
-		for asked := 0; ; asked++ {
-			select {
-			case <-stop:
-				if asked == 0 {
-					t.Error("nobody asked meanwhile")
-				}
-				return
-			default:
-			}
-			if page, _ = g.Recommend(page[:0], 1, 5); len(page) != 5 {
-				t.Errorf("a page of %d: %v", len(page), page)
-				return
-			}
-		}
-	})
-	for id := int64(1000); id < 1500; id++ {
-		best := []Change{{Kind: AddUser, From: id}}
-		for friend := int64(2); friend <= 40; friend++ {
-			best = append(best, Change{Connect, id, friend})
-		}
-		must(t, g, best...)
-		must(t, g, Change{Kind: RemoveUser, From: id})
+	tables := g.tables.Load()
+	me, w, _ := tables.find(1)
+	c, mine := &(*g.readers.places.Load())[0].narrow, tables.list(w)
+	q := Query{Limit: 1, MinWeight: 1, After: Ranked{Weight: math.MaxInt}}
+	if !c.countFriends(g, tables, me, mine, q) || !c.raised {
+		t.Fatal("the bar was not raised")
 	}
-	close(stop)
-	reader.Wait()
+	must(t, g, Change{Kind: RemoveUser, From: 4})
+	if page, full := c.finish(nil, me, mine); full {
+		t.Fatalf("%v is said to be full", page)
+	}
+	same(t, "the page", c.rank(g, nil, tables, me, mine, q), []Ranked{{5, 1}})
+	if c.countFriends(g, tables, me, mine, q); c.raised {
+		t.Error("the bar was raised for one who is gone")
+	}
+	if page, full := c.finish(nil, me, mine); !full || len(page) != 1 {
+		t.Errorf("%v, %v", page, full)
+	}
 }
