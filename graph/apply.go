@@ -270,8 +270,8 @@ func locate(a, b []entry, from, to uint32) (i, j int, found bool) {
 	return index(a, to), j, true
 }
 
-// index returns where somebody is in a list, -1 if nowhere.
-func index(list []entry, n uint32) int {
+// indexGo returns where somebody is in a list, -1 if nowhere.
+func indexGo(list []entry, n uint32) int {
 	for i, e := range list {
 		if e.number() == n {
 			return i

@@ -24,6 +24,7 @@ type counter[T uint16 | uint32] struct {
 	histogram []int32
 	keys      []uint64
 	spare     []uint64
+	touched   uint64 // keeps the compiler from leaving out reads that only fill the cache
 }
 
 // chunk is how many entries are counted between two looks at how much was found.
@@ -64,8 +65,7 @@ func (c *counter[T]) begin(t *tables, q Query) {
 // reserve makes room for the counts of some people.
 func (c *counter[T]) reserve(people int) {
 	if len(c.counts) < people {
-		c.counts = make([]T, people)
-		adviseHuge(c.counts)
+		c.counts = makeHuge[T](people)
 		c.base = 0
 	}
 }

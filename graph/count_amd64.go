@@ -13,3 +13,8 @@ func count16(list []entry, counts []uint16, base, target uint32, room []uint32, 
 //
 //go:noescape
 func prefetch(list []entry)
+
+// index is indexGo, eight entries at a time.
+//
+//go:noescape
+func index(list []entry, n uint32) int

@@ -67,3 +67,56 @@ line:
 	CMPQ SI, R10
 	JCS  line
 	RET
+
+// func index(list []entry, n uint32) int
+TEXT ·index(SB), NOSPLIT, $0-40
+	MOVQ   list_base+0(FP), SI
+	MOVQ   list_len+8(FP), CX
+	MOVL   n+24(FP), DX
+	MOVQ   DX, X0
+	PSHUFD $0, X0, X0
+	MOVQ   SI, DI
+	SUBQ   $8, CX
+	JLT    tail
+
+eight:
+	MOVOU    (DI), X1
+	MOVOU    16(DI), X2
+	PSRLL    $2, X1
+	PSRLL    $2, X2
+	PCMPEQL  X0, X1
+	PCMPEQL  X0, X2
+	PACKSSLW X2, X1       // two bytes an entry
+	PMOVMSKB X1, AX
+	TESTL    AX, AX
+	JNE      found
+	ADDQ     $32, DI
+	SUBQ     $8, CX
+	JGE      eight
+
+tail:
+	ADDQ $8, CX
+	JEQ  nowhere
+
+next:
+	MOVL (DI), AX
+	SHRL $2, AX
+	CMPL AX, DX
+	JEQ  here
+	ADDQ $4, DI
+	DECQ CX
+	JNE  next
+
+nowhere:
+	MOVQ $-1, ret+32(FP)
+	RET
+
+found:
+	BSFL AX, AX
+	LEAQ (DI)(AX*2), DI   // four bytes an entry
+
+here:
+	SUBQ SI, DI
+	SHRQ $2, DI
+	MOVQ DI, ret+32(FP)
+	RET

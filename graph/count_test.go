@@ -325,3 +325,39 @@ func TestPeopleComeBetweenQueries(t *testing.T) {
 		}
 	}
 }
+
+// FuzzIndex: wherever somebody is in a list, also among ends that are no eight.
+func FuzzIndex(f *testing.F) {
+	f.Add([]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17}, uint8(17), uint8(0))
+	f.Add([]byte{9, 9, 9, 9, 9, 9, 9, 9}, uint8(9), uint8(3))
+	f.Add([]byte{}, uint8(0), uint8(0))
+	f.Fuzz(func(t *testing.T, numbers []byte, n, skip uint8) {
+		list := make([]entry, 0, len(numbers)+1)
+		for _, b := range numbers {
+			list = append(list, entry(b)<<entryBits|entry(b&1)+1)
+		}
+		list = append(list, entry(n)<<entryBits|out)[:len(numbers)] // behind the end is no find
+		list = list[min(int(skip), len(list)):]
+		if got, want := index(list, uint32(n)), indexGo(list, uint32(n)); got != want {
+			t.Fatalf("%d is at %d of %v, not at %d", n, want, list, got)
+		}
+	})
+}
+
+func TestSomebodyIsFoundAnywhereInAList(t *testing.T) {
+	const highest = MaxPeople - 1
+	for length := range 40 {
+		list := make([]entry, length)
+		for i := range list {
+			list[i] = entry(highest-i)<<entryBits | bothWays
+		}
+		for i := range list {
+			if got := index(list, uint32(highest-i)); got != i {
+				t.Errorf("entry %d of %d is found at %d", i, length, got)
+			}
+		}
+		if got := index(list, 7); got != -1 {
+			t.Errorf("nobody is found at %d of %d", got, length)
+		}
+	}
+}

@@ -5,15 +5,20 @@ import (
 	"unsafe"
 )
 
-// adviseHuge asks for huge pages: walking lists and counting hits memory at random,
-// and with small pages most of that time goes into finding the page.
-func adviseHuge[T any](s []T) {
-	first := unsafe.Pointer(unsafe.SliceData(s)) //nolint:gosec // the pages of a slice that is alive
-	size := uintptr(len(s)) * unsafe.Sizeof(s[0])
-	skip := -uintptr(first) & (huge - 1)
-	if skip+huge > size {
-		return
+// makeHuge returns a slice of n zeros, on huge pages if it is large: walking lists and
+// counting hits memory at random, and with small pages much of that time goes into
+// finding the page.
+func makeHuge[T any](n int) []T {
+	size := int(unsafe.Sizeof(*new(T)))
+	if n*size < huge/2 {
+		return make([]T, n)
 	}
-	pages := unsafe.Slice((*byte)(unsafe.Add(first, skip)), (size-skip)&^(huge-1)) //nolint:gosec // inside the slice
-	_ = syscall.Madvise(pages, syscall.MADV_HUGEPAGE)                              // without it all works the same, slower
+	pages := (n*size + huge - 1) / huge
+	s := make([]T, (pages+1)*huge/size)                              // what is not used is never touched
+	first := unsafe.Pointer(unsafe.SliceData(s))                     //nolint:gosec // to see where it lies
+	skip := int(-uintptr(first)&(huge-1)) / size                     // to the next page
+	s = s[skip : skip+pages*huge/size]                               // whole pages
+	area := unsafe.Slice((*byte)(unsafe.Pointer(&s[0])), pages*huge) //nolint:gosec // the same memory
+	_ = syscall.Madvise(area, syscall.MADV_HUGEPAGE)                 // without it all works the same, slower
+	return s[:n:n]
 }

@@ -152,8 +152,7 @@ func (g *Graph) addChunk(size int) error {
 	if first+count > m.limit {
 		return ErrFull
 	}
-	chunk := make([]entry, entries)
-	adviseHuge(chunk)
+	chunk := makeHuge[entry](entries)
 	t.slabs = append(make([][]entry, 0, first+count), t.slabs...)
 	for i := range count {
 		t.slabs = append(t.slabs, chunk[i*fullSlab:])

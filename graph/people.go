@@ -110,13 +110,11 @@ func (g *Graph) numberOf(id int64) (uint32, error) {
 func (g *Graph) grow(old *tables) *tables {
 	t := *old
 	if g.people == len(t.people) {
-		t.people = make([]person, len(old.people)+max(firstPeople, len(old.people)/4))
-		adviseHuge(t.people)
+		t.people = makeHuge[person](len(old.people) + max(firstPeople, len(old.people)/4))
 		copy(t.people, old.people) // only the writer changes words, and it is here
 	}
 	if g.people >= len(t.slots)/4*3 {
-		t.slots = make([]uint64, 2*len(old.slots))
-		adviseHuge(t.slots)
+		t.slots = makeHuge[uint64](2 * len(old.slots))
 		for n := range t.people[:g.people] {
 			t.insert(t.people[n].id, uint32(n))
 		}

@@ -9,11 +9,14 @@ import (
 func (c *counter[T]) sorted(dst []Ranked) []Ranked {
 	start := len(dst)
 	highest := int64(0)
-	for _, n := range c.found {
-		if weight := c.weight(n); weight >= c.floor {
-			if r, ok := c.candidate(n, weight); ok {
-				dst = append(dst, r)
-				highest = max(highest, r.ID)
+	for some := range slices.Chunk(c.found, 64) {
+		c.touch(some)
+		for _, n := range some {
+			if weight := c.weight(n); weight >= c.floor {
+				if r, ok := c.candidate(n, weight); ok {
+					dst = append(dst, r)
+					highest = max(highest, r.ID)
+				}
 			}
 		}
 	}
@@ -33,6 +36,15 @@ func (c *counter[T]) sorted(dst []Ranked) []Ranked {
 		ranked[i] = Ranked{ID: int64(key & (1<<idBits - 1)), Weight: most - int(key>>idBits)}
 	}
 	return dst
+}
+
+// touch brings people into the cache, all at once: nothing is decided on the way.
+func (c *counter[T]) touch(numbers []uint32) {
+	sum := uint64(0)
+	for _, n := range numbers {
+		sum += uint64(c.tables.word(n)) + uint64(c.counts[n])
+	}
+	c.touched = sum
 }
 
 // resized returns a slice of some length, whatever it holds.
