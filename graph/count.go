@@ -91,8 +91,20 @@ func (c *counter[T]) exclude(me uint32, mine []entry) {
 // weight returns how often somebody was counted who has been found.
 func (c *counter[T]) weight(n uint32) int { return int(c.counts[n] - c.base) }
 
-// countAll counts everybody in a list once more.
-func (c *counter[T]) countAll(list []entry) {
+// countAll counts everybody in the lists of all friends.
+func (c *counter[T]) countAll(t *tables) {
+	const ahead = 2 // lists that are on their way into the cache
+	for i, w := range c.friends {
+		var next []entry
+		if i+ahead < len(c.friends) {
+			next = t.list(c.friends[i+ahead])
+		}
+		c.countList(t.list(w), next)
+	}
+}
+
+// countList counts everybody in a list once more, with another one in sight.
+func (c *counter[T]) countList(list, ahead []entry) {
 	for len(list) > 0 {
 		part := list[:min(len(list), chunk)]
 		list = list[len(part):]
@@ -103,7 +115,8 @@ func (c *counter[T]) countAll(list []entry) {
 		if n := len(c.found); len(c.room) < n+len(part) {
 			c.grow(n + len(part))
 		}
-		c.found = c.room[:c.count(part, len(c.found))]
+		c.found = c.room[:c.count(part, ahead, len(c.found))]
+		ahead = ahead[min(len(ahead), len(part)):]
 	}
 }
 
@@ -116,9 +129,9 @@ func (c *counter[T]) grow(n int) {
 
 // count counts a list, writes who reaches the target behind the n already found, and
 // returns how many are found then.
-func (c *counter[T]) count(list []entry, n int) int {
+func (c *counter[T]) count(list, ahead []entry, n int) int {
 	if narrow, ok := any(c).(*counter[uint16]); ok {
-		return count16(list, narrow.counts, uint32(narrow.base), c.target, c.room, n)
+		return count16(list, ahead, narrow.counts, uint32(narrow.base), c.target, c.room, n)
 	}
 	return countGo(list, c.counts, c.base, c.target, c.room, n)
 }
@@ -177,13 +190,4 @@ func (c *counter[T]) reached() int {
 		}
 	}
 	return c.floor
-}
-
-// prefetch brings the list of a friend who is counted soon into the cache.
-func (c *counter[T]) prefetch(i int) {
-	if i < len(c.friends) {
-		if list := c.tables.list(c.friends[i]); len(list) > 0 {
-			prefetch(list)
-		}
-	}
 }

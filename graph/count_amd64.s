@@ -17,26 +17,33 @@
 	CMPL    R11, $1             \
 	ADCQ    $0, DX
 
-// func count16(list []entry, counts []uint16, base, target uint32, room []uint32, n int) int
-TEXT ·count16(SB), NOSPLIT, $0-96
+// func count16(list, ahead []entry, counts []uint16, base, target uint32, room []uint32, n int) int
+TEXT ·count16(SB), NOSPLIT, $0-120
 	MOVQ list_base+0(FP), SI
 	MOVQ list_len+8(FP), CX
-	MOVQ counts_base+24(FP), DI
-	MOVL base+48(FP), R8
-	MOVL target+52(FP), R9
-	MOVQ room_base+56(FP), BX
-	MOVQ n+80(FP), DX
+	MOVQ ahead_base+24(FP), R12
+	MOVQ ahead_len+32(FP), R13
+	LEAQ (R12)(R13*4), R13
+	MOVQ counts_base+48(FP), DI
+	MOVL base+72(FP), R8
+	MOVL target+76(FP), R9
+	MOVQ room_base+80(FP), BX
+	MOVQ n+104(FP), DX
 	SUBQ $4, CX
 	JLT  rest
 
 four:
+	PREFETCHT0 (R12)
 	COUNT(0)
 	COUNT(4)
 	COUNT(8)
 	COUNT(12)
-	ADDQ $16, SI
-	SUBQ $4, CX
-	JGE  four
+	ADDQ     $16, R12
+	CMPQ     R12, R13
+	CMOVQHI  R13, R12
+	ADDQ     $16, SI
+	SUBQ     $4, CX
+	JGE      four
 
 rest:
 	ADDQ $4, CX
@@ -49,23 +56,7 @@ one:
 	JNE  one
 
 done:
-	MOVQ DX, ret+88(FP)
-	RET
-
-// func prefetch(list []entry)
-TEXT ·prefetch(SB), NOSPLIT, $0-24
-	MOVQ list_base+0(FP), SI
-	MOVQ list_len+8(FP), CX
-	LEAQ (SI)(CX*4), R10
-	LEAQ 512(SI), R11
-	CMPQ R10, R11
-	CMOVQHI R11, R10
-
-line:
-	PREFETCHT0 (SI)
-	ADDQ $64, SI
-	CMPQ SI, R10
-	JCS  line
+	MOVQ DX, ret+112(FP)
 	RET
 
 // func index(list []entry, n uint32) int

@@ -3,12 +3,9 @@
 package graph
 
 // count16 is count for narrow counters.
-func count16(list []entry, counts []uint16, base, target uint32, room []uint32, n int) int {
+func count16(list, _ []entry, counts []uint16, base, target uint32, room []uint32, n int) int {
 	return countGo(list, counts, uint16(base), target, room, n)
 }
-
-// prefetch is for processors that are told to.
-func prefetch([]entry) {}
 
 // index returns where somebody is in a list, -1 if nowhere.
 func index(list []entry, n uint32) int { return indexGo(list, n) }

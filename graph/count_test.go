@@ -35,7 +35,12 @@ type countFunc func(list []entry, counts []uint16, base, target uint32, room []u
 // countFuncs are the ways to count: count16 is in assembly where there is one.
 func countFuncs() map[string]countFunc {
 	return map[string]countFunc{
-		"count16": count16,
+		"count16": func(list []entry, counts []uint16, base, target uint32, room []uint32, n int) int {
+			return count16(list, nil, counts, base, target, room, n)
+		},
+		"count16 with another list in sight": func(list []entry, counts []uint16, base, target uint32, room []uint32, n int) int {
+			return count16(list, list[:len(list)/2], counts, base, target, room, n)
+		},
 		"countGo": func(list []entry, counts []uint16, base, target uint32, room []uint32, n int) int {
 			return countGo(list, counts, uint16(base), target, room, n)
 		},

@@ -39,10 +39,7 @@ func (c *counter[T]) countOnly(t *tables, friends []word) {
 	c.friends = append(c.friends[:0], friends...)
 	c.begin(t, Query{})
 	c.target = ^uint32(0)
-	for i := range c.friends {
-		c.prefetch(i + 3)
-		c.countAll(t.list(c.friends[i]))
-	}
+	c.countAll(t)
 }
 
 // addUp adds what another counter has counted since it began, and ends that.

@@ -72,10 +72,7 @@ func (c *counter[T]) countFriends(g *Graph, t *tables, me uint32, mine []entry, 
 	if c.paths >= g.apart && c.paths/4 >= len(t.people) {
 		c.countApart(g)
 	} else {
-		for i := range c.friends {
-			c.prefetch(i + 3)
-			c.countAll(t.list(c.friends[i]))
-		}
+		c.countAll(t)
 	}
 	c.settle()
 	return true
