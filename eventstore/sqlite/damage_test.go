@@ -177,16 +177,16 @@ func TestNoDamageToTheSavedHeadsMakesAHeadWrong(t *testing.T) {
 func TestTheChecksumOfTheSavedHeadsMissesNothing(t *testing.T) {
 	f, _ := closedLog(t, 5)
 	options := optionsOf(64).withDefaults()
-	if _, err := decodeIndex(bytes.NewReader(f.heads), options); err != nil {
+	if _, err := decodeIndex(bytes.NewReader(f.heads), int64(len(f.heads)), options); err != nil {
 		t.Fatal(err)
 	}
 	for cut := range f.heads {
-		if _, err := decodeIndex(bytes.NewReader(f.heads[:cut]), options); err == nil {
+		if _, err := decodeIndex(bytes.NewReader(f.heads[:cut]), int64(cut), options); err == nil {
 			t.Errorf("cut after %d bytes it is read", cut)
 		}
 	}
 	for at := range f.heads {
-		if _, err := decodeIndex(bytes.NewReader(flipped(f.heads, at, uint(at%8))), options); err == nil {
+		if _, err := decodeIndex(bytes.NewReader(flipped(f.heads, at, uint(at%8))), int64(len(f.heads)), options); err == nil {
 			t.Errorf("with a bit of byte %d flipped it is read", at)
 		}
 	}

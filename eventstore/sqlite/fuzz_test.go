@@ -15,7 +15,7 @@ func FuzzDecodeIndex(f *testing.F) {
 	f.Add(good[:40])
 	f.Add([]byte(indexMagic + "\xff\xff\xff\xff\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		read, err := decodeIndex(bytes.NewReader(data), Options{}.withDefaults())
+		read, err := decodeIndex(bytes.NewReader(data), int64(len(data)), Options{}.withDefaults())
 		if err != nil {
 			return
 		}
@@ -46,7 +46,7 @@ func savedIndex(tb testing.TB) []byte {
 }
 
 func TestASavedIndexComesBackAsItWas(t *testing.T) {
-	read, err := decodeIndex(bytes.NewReader(savedIndex(t)), Options{}.withDefaults())
+	read, err := decodeIndex(bytes.NewReader(savedIndex(t)), 1<<20, Options{}.withDefaults())
 	if err != nil {
 		t.Fatal(err)
 	}

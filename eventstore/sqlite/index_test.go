@@ -142,7 +142,7 @@ func TestAnIndexSavedAndReadIsTheSame(t *testing.T) {
 		f.index.keys.first = min(rapid.IntRange(0, 5).Draw(t, "expired"), len(f.index.keys.order))
 		var b bytes.Buffer
 		encodeWhole(&f, &b)
-		got, err := decodeIndex(&b, o)
+		got, err := decodeIndex(&b, int64(b.Len()), o)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -30,6 +30,9 @@ const (
 // errNoIndex means that there is no saved index.
 var errNoIndex = errors.New("no saved heads")
 
+// streamLen is how many bytes a stream takes in the file.
+const streamLen = 16
+
 // maxIndexEntries bounds what a damaged file can make us allocate before its
 // checksum is known to be wrong.
 const maxIndexEntries = 1 << 34
@@ -100,11 +103,15 @@ func readIndexFile(path string, o Options) (*indexFile, error) {
 		return nil, err
 	}
 	defer file.Close() //nolint:errcheck // only read
-	return decodeIndex(file, o)
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return decodeIndex(file, info.Size(), o)
 }
 
-// decodeIndex reads a whole file and believes nothing before its checksum.
-func decodeIndex(file io.Reader, o Options) (*indexFile, error) {
+// decodeIndex reads a whole file of so many bytes and believes nothing before its checksum.
+func decodeIndex(file io.Reader, size int64, o Options) (*indexFile, error) {
 	r := &checkedReader{r: bufio.NewReaderSize(file, 1<<20)}
 	f := &indexFile{index: newIndex(o)}
 	var magic [len(indexMagic)]byte
@@ -116,7 +123,7 @@ func decodeIndex(file io.Reader, o Options) (*indexFile, error) {
 	case r.err == nil && string(magic[:]) != indexMagic:
 		return nil, errors.New("not a file of saved heads")
 	}
-	f.decode(r, tick)
+	f.decode(r, tick, uint64(size)/streamLen)
 	sum := r.sum
 	r.bytes(r.scratch[:4])
 	if r.err != nil {
@@ -132,8 +139,8 @@ func decodeIndex(file io.Reader, o Options) (*indexFile, error) {
 }
 
 // decode reads what encode has written. After an error it reads zeros, and the
-// error is looked at once at the end.
-func (f *indexFile) decode(r *checkedReader, tick int64) {
+// error is looked at once at the end. There can't be more than most streams.
+func (f *indexFile) decode(r *checkedReader, tick int64, most uint64) {
 	x := f.index
 	r.bytes(f.uuid[:])
 	r.bytes(f.chain[:])
@@ -145,7 +152,7 @@ func (f *indexFile) decode(r *checkedReader, tick int64) {
 	}
 	streams, overflow, numbers, keys := r.count(), r.count(), r.count(), r.count()
 	if r.err == nil {
-		x.streams = make(map[uint64]tail, min(streams, 1<<20))
+		x.streams = make(map[uint64]tail, min(streams, most)) // growing would cost as much again
 	}
 	for ; streams > 0 && r.err == nil; streams-- {
 		h := r.word()

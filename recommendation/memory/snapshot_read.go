@@ -57,6 +57,7 @@ func ReadSnapshot(r io.ReaderAt, size int64, keys func() user.Keys) (*Backend, [
 		return nil, nil, fmt.Errorf("%w: %w", ErrSnapshot, err)
 	}
 	b := New()
+	b.reserve(p.people)
 	var loading errgroup.Group
 	loading.Go(func() error { return b.readGraph(io.NewSectionReader(r, p.from, int64(p.graph)), p.meta) })
 	loading.Go(func() error { return b.readPeople(r, p, keys) })

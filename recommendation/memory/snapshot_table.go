@@ -27,6 +27,13 @@ func (b *Backend) look(dst []user.User, ids []int64) []user.User {
 	return dst
 }
 
+// reserve makes room in an empty table, which would otherwise grow, and be filled again
+// each time, while everybody waits to be put in.
+func (b *Backend) reserve(people uint64) {
+	slots := make([]slot, max(leastSlots, (people/3*4/group+2)*group))
+	b.people.slots.Store(&slots)
+}
+
 // take puts people in as they are. They are made before the others, who take theirs in
 // at the same time, have to wait.
 func (b *Backend) take(users []user.User) {
