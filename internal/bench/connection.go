@@ -246,17 +246,46 @@ func (all Connections) Close() error {
 // returns how long all of them took. The first that fails, or is not answered 2xx,
 // ends it. write appends a request to dst; it is called by many goroutines at once.
 func (all Connections) Send(ctx context.Context, n int, write func(dst []byte, i int64) []byte) (time.Duration, error) {
-	return workers(ctx, len(all), n, func(worker int) func(int64) error {
-		// The bytes of a request are used again for the next: nothing is allocated.
-		c, request := all[worker], []byte(nil)
+	return workers(ctx, len(all), n, func(worker int) func(int64) error { return all[worker].sender(write) })
+}
+
+// Pace is Send at a rate, in requests a second: each is due at a moment fixed beforehand.
+// It returns how long after that moment each was answered, also if it had to wait for a
+// connection, or whoever sends it was late; a client that measures from the moment of
+// sending leaves out just what is slow (Gil Tene, coordinated omission).
+func (all Connections) Pace(
+	ctx context.Context, n int, rate float64, write func(dst []byte, i int64) []byte,
+) ([]time.Duration, error) {
+	times := make([]time.Duration, n)
+	begun := time.Now()
+	_, err := workers(ctx, len(all), n, func(worker int) func(int64) error {
+		send, timer := all[worker].sender(write), time.NewTimer(0)
 		return func(i int64) error {
-			request = write(request[:0], i)
-			status, body, err := c.Send(request)
-			if err == nil && status/100 != 2 {
-				line, _, _ := bytes.Cut(request, []byte(" HTTP/"))
-				err = fmt.Errorf("%s was answered %d: %.200s", line, status, body)
+			due := begun.Add(time.Duration(float64(i-1) / rate * float64(time.Second)))
+			timer.Reset(time.Until(due))
+			select {
+			case <-timer.C:
+			case <-ctx.Done():
+				return ctx.Err()
 			}
+			err := send(i)
+			times[i-1] = time.Since(due)
 			return err
 		}
 	})
+	return times, err
+}
+
+// sender returns what sends one request after the other, whose bytes are used again.
+func (c *Connection) sender(write func(dst []byte, i int64) []byte) func(i int64) error {
+	var request []byte
+	return func(i int64) error {
+		request = write(request[:0], i)
+		status, body, err := c.Send(request)
+		if err == nil && status/100 != 2 {
+			line, _, _ := bytes.Cut(request, []byte(" HTTP/"))
+			err = fmt.Errorf("%s was answered %d: %.200s", line, status, body)
+		}
+		return err
+	}
 }

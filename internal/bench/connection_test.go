@@ -13,6 +13,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -237,6 +238,39 @@ func TestEachRequestIsSentOnce(t *testing.T) {
 		seen["GET /recommendation/v1/users/0/commands/recommendFriends?limit=10"] != 1 ||
 		seen[fmt.Sprintf("POST /friend/v1/users/7/commands/addFriend?friendId=%d", Scattered(7, people))] != 1 {
 		t.Errorf("%d requests from %d connections: %v", len(seen), len(from), seen)
+	}
+}
+
+// TestAPacedRequestIsMeasuredFromWhenItWasDue: the first answer holds the only connection
+// up. Who waits behind it has waited, however quick their own answers are.
+func TestAPacedRequestIsMeasuredFromWhenItWasDue(t *testing.T) {
+	var asked atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		if asked.Add(1) == 1 {
+			time.Sleep(30 * time.Millisecond)
+		}
+	}))
+	defer server.Close()
+	host := server.Listener.Addr().String()
+	all, err := DialAll(t.Context(), host, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer all.Close()
+	write := func(dst []byte, i int64) []byte { return AppendRecommend(dst, host, i) }
+	times, err := all.Pace(t.Context(), 5, 1000, write)
+	if err != nil || len(times) != 5 || asked.Load() != 5 {
+		t.Fatalf("%v, %v, %d requests", times, err, asked.Load())
+	}
+	for i, d := range times {
+		if d < times[0]-time.Duration(i)*time.Millisecond {
+			t.Errorf("request %d was due %d ms after the first, was answered after it, and took %v of its %v", i+1, i, d, times[0])
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := all.Pace(ctx, 5, 0.001, write); !errors.Is(err, context.Canceled) {
+		t.Errorf("a run that was ended says %v", err)
 	}
 }
 

@@ -61,14 +61,13 @@ type httpMeasure struct {
 	size Size
 	ids  []int64 // of the network's people
 
-	address   string
-	server    *http.Server
-	served    chan error
-	fast      map[int]Connections // by how many they are
-	transport *http.Transport     // of the open load
-	oneByOne  atomic.Bool         // commands are answered one after the other
-	one       sync.Mutex
-	peak      float64 // recommendations a second
+	address  string
+	server   *http.Server
+	served   chan error
+	fast     map[int]Connections // by how many they are
+	oneByOne atomic.Bool         // commands are answered one after the other
+	one      sync.Mutex
+	peak     float64 // recommendations a second
 }
 
 // listen serves the gateway on a port of its own.
@@ -80,14 +79,12 @@ func (h *httpMeasure) listen(ctx context.Context) error {
 	h.address, h.fast = l.Addr().String(), map[int]Connections{}
 	h.server = &http.Server{Handler: http.HandlerFunc(h.serve), ReadHeaderTimeout: time.Minute}
 	h.served = make(chan error, 1)
-	h.transport = client.Transport(1024)
 	go func() { h.served <- h.server.Serve(l) }()
 	return nil
 }
 
 // close waits until nothing is served any more.
 func (h *httpMeasure) close() error {
-	h.transport.CloseIdleConnections()
 	var err error
 	for _, connections := range h.fast {
 		err = errors.Join(err, connections.Close())
@@ -108,16 +105,25 @@ func (h *httpMeasure) serve(w http.ResponseWriter, r *http.Request) {
 	h.Gateway.ServeHTTP(w, r)
 }
 
+// connections returns so many connections. Opening them is no part of what is measured:
+// they are kept for the next row.
+func (h *httpMeasure) connections(ctx context.Context, n int) (Connections, error) {
+	if open := h.fast[n]; open != nil {
+		return open, nil
+	}
+	open, err := DialAll(ctx, h.address, n)
+	if err == nil {
+		h.fast[n] = open
+	}
+	return open, err
+}
+
 // send sends n requests over so many connections, which stay open. An answer that is
 // not 2xx is an error.
 func (h *httpMeasure) send(ctx context.Context, connections, n int, write func(dst []byte, i int64) []byte) (took time.Duration, err error) {
-	// Opening connections is no part of what is measured: they are kept for the next row.
-	open := h.fast[connections]
-	if open == nil {
-		if open, err = DialAll(ctx, h.address, connections); err != nil {
-			return 0, err
-		}
-		h.fast[connections] = open
+	open, err := h.connections(ctx, connections)
+	if err != nil {
+		return 0, err
 	}
 	if took, err = open.Send(ctx, n, write); err != nil {
 		delete(h.fast, connections) // they may be in the middle of an answer
@@ -259,21 +265,18 @@ func (h *httpMeasure) half(ctx context.Context) (Row, error) {
 		row.Void = "there is no peak to halve"
 		return row, nil
 	}
-	report, err := loadgen.RunOpen(ctx, loadgen.OpenOptions{
-		Schedule: loadgen.Schedule{Rate: loadgen.Rate(h.peak / 2), Warmup: time.Second, Duration: 5 * time.Second},
-		Client:   client.New("http://"+h.address, &http.Client{Transport: h.transport}),
-		Mix:      loadgen.Mix{{Kind: loadgen.Recommend, Weight: 1}},
-		Seed:     1, Graph: h.Network, IDs: h.ids, InFlight: 1024, Patience: 5 * time.Second,
-	})
+	all, err := h.connections(ctx, 64)
 	if err != nil {
 		return Row{}, err
 	}
-	if void := report.Void(); len(void) > 0 {
-		row.Void = void[0]
+	times, err := all.Pace(ctx, h.size.Requests, h.peak/2, func(dst []byte, i int64) []byte {
+		return AppendRecommend(dst, h.address, h.ids[Scattered(i, len(h.ids))])
+	})
+	if err != nil {
+		return voidUnlessEnded(ctx, row, err)
 	}
-	l := report.All.FromDue
-	row.Measured = fmt.Sprintf("%.0f/s: p50 %v, p99 %v, p99.9 %v, max %v",
-		report.Reached, short(l.P50), short(l.P99), short(l.P999), short(l.Max))
+	row.Measured = fmt.Sprintf("%.0f/s: p50 %v, p99 %v, p99.9 %v, max %v", h.peak/2, short(quantile(times, 0.5)),
+		short(quantile(times, 0.99)), short(quantile(times, 0.999)), short(quantile(times, 1)))
 	return row, nil
 }
 
