@@ -4,6 +4,9 @@ SHELL       := /bin/bash
 BIN         := bin/ensemble
 TOOLS       := go tool -modfile=tools/go.mod
 FUZZTIME    ?= 5s
+ifndef SEED
+SEED        := $(shell date +%s)
+endif
 DEMO        ?= --demo
 
 .PHONY: help
@@ -69,8 +72,9 @@ tidy: ## check that go.mod lists what is needed and nothing else
 	go mod verify
 
 .PHONY: soak
-soak: ## the long tests: 2,000 rounds of kill -9, 20,000 interleavings, a minute of fuzzing each
-	ENSEMBLE_SOAK=1 ENSEMBLE_GRAPHS=all ENSEMBLE_KILL_ROUNDS=2000 go test -count=1 -timeout 85m ./...
+soak: ## the long tests: 2,000 rounds of kill -9, 20,000 interleavings, a minute of fuzzing each (SEED=…)
+	@echo "commit $$(git rev-parse --short HEAD), seed $(SEED)"
+	ENSEMBLE_SOAK=1 ENSEMBLE_GRAPHS=all ENSEMBLE_KILL_ROUNDS=2000 ENSEMBLE_SEED=$(SEED) go test -count=1 -timeout 85m ./...
 	$(MAKE) fuzz FUZZTIME=60s
 
 .PHONY: clean

@@ -27,7 +27,7 @@ func quietPorts() []string {
 // doctor runs the command on a folder and returns what it finds and its exit code.
 func doctor(t *testing.T, data string, args ...string) ([]finding, int) {
 	t.Helper()
-	for _, name := range []string{"ENSEMBLE_SOAK", "ENSEMBLE_GRAPHS", "ENSEMBLE_KILL_ROUNDS", "ENSEMBLE_POSTGRES", "ENSEMBLE_BENCH"} {
+	for _, name := range []string{"ENSEMBLE_SOAK", "ENSEMBLE_GRAPHS", "ENSEMBLE_KILL_ROUNDS", "ENSEMBLE_SEED", "ENSEMBLE_POSTGRES", "ENSEMBLE_BENCH"} {
 		if value, set := os.LookupEnv(name); set { // for these tests, not for what they look at
 			t.Setenv(name, value) // puts it back afterwards
 			if err := os.Unsetenv(name); err != nil {

@@ -99,15 +99,16 @@ func number(t *testing.T, name string, otherwise int) int {
 // what takes time then is reading long logs.
 func TestKillMinusNine(t *testing.T) {
 	const folder = 500
+	seed := uint64(number(t, "ENSEMBLE_SEED", rand.Int()))
 	for left := number(t, "ENSEMBLE_KILL_ROUNDS", 20); left > 0; left -= folder {
-		t.Run(fmt.Sprint(left), func(t *testing.T) { killOne(t, min(left, folder)) })
+		t.Run(fmt.Sprint(left), func(t *testing.T) { killOne(t, min(left, folder), seed+uint64(left)) })
 	}
 }
 
 // killOne kills one system so often, and looks at all that it leaves behind.
-func killOne(t *testing.T, rounds int) {
+func killOne(t *testing.T, rounds int, seed uint64) {
 	data := filepath.Join(t.TempDir(), "data")
-	violations, err := killRounds(t, data, "", rounds, rand.Uint64())
+	violations, err := killRounds(t, data, "", rounds, seed)
 	if err != nil {
 		t.Fatal(err)
 	}
