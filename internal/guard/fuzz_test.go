@@ -91,10 +91,14 @@ func statuses(t *testing.T, got []byte) (all []int) {
 	return all
 }
 
-// requests counts what net/http reads as requests, what it can't read as one more.
+// requests counts what net/http reads as requests, what it can't read as one more. Empty
+// lines before a request are no part of it (RFC 9112, 2.2).
 func requests(sent []byte) int {
 	r := bufio.NewReader(bytes.NewReader(sent))
 	for n := 1; ; n++ {
+		for next, _ := r.Peek(1); len(next) > 0 && (next[0] == '\r' || next[0] == '\n'); next, _ = r.Peek(1) {
+			_, _ = r.Discard(1)
+		}
 		req, err := http.ReadRequest(r)
 		if err != nil {
 			return n
