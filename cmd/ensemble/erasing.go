@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 
 	"ensemble/eventstore"
 	"ensemble/friend"
+	"ensemble/internal/durable"
 	"ensemble/internal/fault"
 	"ensemble/projection"
 	"ensemble/readmodel"
@@ -179,22 +181,11 @@ func writeNote(path string, note any) error {
 	if err != nil {
 		return err
 	}
-	// One name, which the next attempt uses again: a crash leaves no more than one of them.
-	file, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // in the data folder
-	if err != nil {
+	err = durable.Replace(path, func(w io.Writer) error {
+		_, err := w.Write(append(data, '\n'))
 		return err
-	}
-	_, err = file.Write(append(data, '\n'))
-	for _, step := range []func() error{file.Sync, file.Close} {
-		if stepErr := step(); err == nil {
-			err = stepErr
-		}
-	}
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
+	})
 	if err != nil {
-		_ = os.Remove(file.Name())
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil

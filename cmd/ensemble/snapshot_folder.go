@@ -14,6 +14,7 @@ import (
 	"slices"
 
 	"ensemble/friend"
+	"ensemble/internal/durable"
 	"ensemble/internal/fault"
 	"ensemble/recommendation"
 	"ensemble/recommendation/memory"
@@ -135,7 +136,7 @@ func (f *snapshotFolder) write(ctx context.Context, encode func(io.Writer) error
 	}
 	fault.Crash("after the snapshot has its name")
 	f.slot, f.number = slot, f.number+1 // also if the folder can't be synced: it has its name
-	return syncFolder(f.dir)
+	return durable.SyncFolder(f.dir)
 }
 
 // writeSynced writes a file that only its owner may read, and returns once it is on the
@@ -203,21 +204,7 @@ func (f *snapshotFolder) remove() error {
 	}
 	f.slot = 0
 	if _, err := os.Stat(f.dir); err == nil {
-		errs = append(errs, syncFolder(f.dir))
+		errs = append(errs, durable.SyncFolder(f.dir))
 	}
 	return errors.Join(errs...)
-}
-
-// syncFolder makes new names in a folder durable. Windows can't sync a folder and does
-// not need it.
-func syncFolder(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // the operator's folder
-	if err != nil {
-		return err
-	}
-	defer d.Close() //nolint:errcheck // only synced
-	if err := d.Sync(); err != nil && os.PathSeparator == '/' {
-		return err
-	}
-	return nil
 }

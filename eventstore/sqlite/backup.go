@@ -13,6 +13,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"ensemble/eventstore"
+	"ensemble/internal/durable"
 )
 
 // Backup writes logs into one new file at path, with a seal, and checks what it has
@@ -157,21 +158,7 @@ func (b *backup) publish() error {
 	if err := os.Rename(b.partial, b.path); err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(b.path))
-}
-
-// syncFolder makes new names in a folder durable. Windows can't sync a folder and
-// does not need it.
-func syncFolder(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // the operator's folder
-	if err != nil {
-		return fmt.Errorf("sync folder: %w", err)
-	}
-	defer d.Close() //nolint:errcheck // only synced
-	if err := d.Sync(); err != nil && os.PathSeparator == '/' {
-		return fmt.Errorf("sync folder: %w", err)
-	}
-	return nil
+	return durable.SyncFolder(filepath.Dir(b.path))
 }
 
 // backedLog describes a log up to a head.

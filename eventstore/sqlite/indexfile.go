@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"ensemble/eventstore"
+	"ensemble/internal/durable"
 )
 
 // indexFile is an index as it is saved beside the log. It is only a shortcut:
@@ -38,26 +39,14 @@ const streamLen = 16
 const maxIndexEntries = 1 << 34
 
 // write replaces the file at path: a crash leaves the old one or the new one.
-func (f *indexFile) write(path string) (err error) {
-	// One name, which the next attempt uses again: a crash leaves no more than one of them.
-	temp, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // beside the log
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(temp.Name()))
-		}
-	}()
-	out := &checkedWriter{w: bufio.NewWriterSize(temp, 1<<20)}
-	f.encode(out)
-	binary.LittleEndian.PutUint32(out.scratch[:], out.sum)
-	out.bytes(out.scratch[:4])
-	err = errors.Join(out.err, out.w.Flush(), temp.Sync(), temp.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(temp.Name(), path)
+func (f *indexFile) write(path string) error {
+	return durable.Replace(path, func(w io.Writer) error {
+		out := &checkedWriter{w: bufio.NewWriterSize(w, 1<<20)}
+		f.encode(out)
+		binary.LittleEndian.PutUint32(out.scratch[:], out.sum)
+		out.bytes(out.scratch[:4])
+		return errors.Join(out.err, out.w.Flush())
+	})
 }
 
 // encode writes the whole file but its checksum.

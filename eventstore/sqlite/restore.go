@@ -15,6 +15,7 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"ensemble/eventstore"
+	"ensemble/internal/durable"
 )
 
 // unfinishedName is a file that is in a folder from before the first byte of a
@@ -146,19 +147,14 @@ func (r *restore) mark() error {
 	if err != nil {
 		return err
 	}
-	mark := filepath.Join(r.dir, unfinishedName)
-	file, err := os.OpenFile(mark+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // the operator's folder
+	err = durable.Replace(filepath.Join(r.dir, unfinishedName), func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("mark the data folder: %w", err)
 	}
-	_, err = file.Write(text)
-	if err = errors.Join(err, file.Sync(), file.Close()); err == nil {
-		err = os.Rename(mark+".new", mark)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("mark the data folder: %w", err), os.Remove(mark+".new"))
-	}
-	return syncFolder(r.dir)
+	return durable.SyncFolder(r.dir)
 }
 
 // path returns where a log goes.
@@ -194,7 +190,7 @@ func (r *restore) fill(ctx context.Context, path string, file io.ReadSeeker) err
 			return err
 		}
 	}
-	return syncFolder(r.dir)
+	return durable.SyncFolder(r.dir)
 }
 
 // extract writes one log into the folder and syncs it.
@@ -248,7 +244,7 @@ func (r *restore) finish() error {
 	if err := os.Remove(filepath.Join(r.dir, unfinishedName)); err != nil {
 		return fmt.Errorf("finish the restore: %w", err)
 	}
-	return syncFolder(r.dir)
+	return durable.SyncFolder(r.dir)
 }
 
 // undo removes the logs, and then the mark: in this order, so that a crash in between
@@ -261,7 +257,7 @@ func (r *restore) undo() error {
 			}
 		}
 	}
-	if err := syncFolder(r.dir); err != nil {
+	if err := durable.SyncFolder(r.dir); err != nil {
 		return err
 	}
 	return r.finish()

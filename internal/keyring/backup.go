@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"ensemble/internal/durable"
 )
 
 // A backup is the magic, the master key, the slots and a SHA-256 of all that, drawn
@@ -142,16 +144,13 @@ func Restore(ctx context.Context, path, dir string) (c Count, err error) {
 			})
 		}
 	}
-	temp, err := os.CreateTemp(dir, "keys.*") // mode 0600
+	var secret []byte
+	err = durable.Replace(filepath.Join(dir, "keys"), func(w io.Writer) (err error) {
+		c, secret, err = unpack(ctx, path, w)
+		return err
+	})
 	if err != nil {
 		return c, fmt.Errorf("restore the keys: %w", err)
-	}
-	c, secret, err := unpack(ctx, path, temp)
-	if err = errors.Join(err, temp.Sync(), temp.Close()); err == nil {
-		err = os.Rename(temp.Name(), filepath.Join(dir, "keys"))
-	}
-	if err != nil {
-		return c, errors.Join(fmt.Errorf("restore the keys: %w", err), os.Remove(temp.Name()))
 	}
 	return c, writeMaster(filepath.Join(dir, "master.key"), secret)
 }

@@ -8,9 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"ensemble/internal/durable"
 )
 
 // slotLen is the size of a slot in bytes: nonce, wrapped key with its tag,
@@ -128,32 +131,14 @@ func readMaster(path string) ([]byte, error) {
 
 // writeMaster puts the master key in place as a whole or not at all.
 func writeMaster(path string, secret []byte) error {
-	temp, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // the operator's folder
+	err := durable.Replace(path, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "%x\n", secret)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("make a master key: %w", err)
 	}
-	_, err = fmt.Fprintf(temp, "%x\n", secret)
-	if err = errors.Join(err, temp.Sync(), temp.Close()); err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("make a master key: %w", err), os.Remove(temp.Name()))
-	}
-	return syncFolder(filepath.Dir(path))
-}
-
-// syncFolder makes new names in a folder durable. Windows can't sync a folder
-// and does not need it.
-func syncFolder(dir string) error {
-	d, err := os.Open(dir) //nolint:gosec // the operator's folder
-	if err != nil {
-		return fmt.Errorf("sync the folder of keys: %w", err)
-	}
-	defer d.Close() //nolint:errcheck // only synced
-	if err := d.Sync(); err != nil && os.PathSeparator == '/' {
-		return fmt.Errorf("sync the folder of keys: %w", err)
-	}
-	return nil
+	return durable.SyncFolder(filepath.Dir(path))
 }
 
 // checksum is CRC32C.
