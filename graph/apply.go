@@ -222,13 +222,15 @@ func (e edit) length(w word) int {
 // replace edits the lists of a pair in copies. Nothing is changed if there is no room
 // for both.
 func (g *Graph) replace(first, second edit) error {
-	a, err := g.take(first.length(g.tables.Load().word(first.owner)))
+	t := g.tables.Load()
+	n, m := first.length(t.word(first.owner)), second.length(t.word(second.owner))
+	a, err := g.take(n)
 	if err != nil {
 		return err
 	}
-	b, err := g.take(second.length(g.tables.Load().word(second.owner)))
+	b, err := g.take(m)
 	if err != nil {
-		g.memory.give(a, first.length(g.tables.Load().word(first.owner)))
+		g.memory.give(a, n)
 		return err
 	}
 	g.exchange(first, a)

@@ -112,16 +112,17 @@ func (c *counter[T]) countList(list, ahead []entry) {
 			c.settle()
 			c.enough = max(2*len(c.found), 4*c.query.Limit)
 		}
-		if n := len(c.found); len(c.room) < n+len(part) {
-			c.grow(n + len(part))
-		}
+		c.makeRoom(len(c.found) + len(part))
 		c.found = c.room[:c.count(part, ahead, len(c.found))]
 		ahead = ahead[min(len(ahead), len(part)):]
 	}
 }
 
-// grow makes room for at least twice as many as were found.
-func (c *counter[T]) grow(n int) {
+// makeRoom makes room for n people to be found, and for as many more.
+func (c *counter[T]) makeRoom(n int) {
+	if len(c.room) >= n {
+		return
+	}
 	room := make([]uint32, max(2*n, 4*chunk))
 	copy(room, c.found)
 	c.room, c.found = room, room[:len(c.found)]

@@ -64,10 +64,7 @@ func (c *counter[T]) both(people int, short, long []entry) []uint32 {
 	for _, e := range short {
 		c.counts[e.number()] = mark
 	}
-	if len(c.room) <= len(short) {
-		c.found = c.room[:0]
-		c.grow(len(short) + 1)
-	}
+	c.makeRoom(len(short) + 1)
 	counts, room, n := c.counts, c.room, 0
 	for _, e := range long {
 		x := e.number()

@@ -15,7 +15,7 @@ func (c *counter[T]) countApart(g *Graph) {
 		places[i] = g.readers.enter()
 		defer places[i].leave()
 	}
-	c.reserveRoom(len(c.counts))
+	c.makeRoom(len(c.counts))
 	share := min((len(c.friends)+cores-1)/cores, places[0].narrow.most())
 	for left := c.friends; len(left) > 0; {
 		var wg sync.WaitGroup
@@ -62,12 +62,4 @@ func (c *counter[T]) findAll() {
 			c.found = append(c.found, uint32(n))
 		}
 	}
-}
-
-// reserveRoom makes room for everybody to be found.
-func (c *counter[T]) reserveRoom(people int) {
-	if len(c.room) < people {
-		c.room = make([]uint32, people)
-	}
-	c.found = c.room[:0]
 }
