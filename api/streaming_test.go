@@ -50,7 +50,7 @@ func TestTheFirstBytesLeaveBeforeTheLastIsRead(t *testing.T) {
 				}
 			}
 		}))
-		resp := get(t, server, accept)
+		resp := answerOf(t, server, recommendPath, accept)
 		body := bufio.NewReader(resp.Body)
 		if _, err := body.ReadByte(); err != nil {
 			t.Fatal(err)
@@ -66,25 +66,11 @@ func TestTheFirstBytesLeaveBeforeTheLastIsRead(t *testing.T) {
 	}
 }
 
-func get(t *testing.T, server *httptest.Server, accept string) *http.Response {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+recommendPath, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Accept", accept)
-	resp, err := server.Client().Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp
-}
-
 func TestAListThatBreaksLateAbortsInEveryForm(t *testing.T) {
 	server := httptest.NewServer(recommending(failingAfter(5000)))
 	defer server.Close()
 	for _, accept := range []string{"application/json", "application/x-ndjson", "text/event-stream"} {
-		resp := get(t, server, accept)
+		resp := answerOf(t, server, recommendPath, accept)
 		body, err := io.ReadAll(resp.Body)
 		if err == nil {
 			t.Errorf("as %s %d bytes came as if they were all", accept, len(body))
@@ -98,7 +84,7 @@ func TestAClientThatHangsUpEndsTheWork(t *testing.T) {
 	list, ended := endless()
 	server := httptest.NewServer(recommending(list))
 	defer server.Close()
-	resp := get(t, server, "application/x-ndjson")
+	resp := answerOf(t, server, recommendPath, "application/x-ndjson")
 	if _, err := resp.Body.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
