@@ -51,7 +51,7 @@ func TestASavedIndexComesBackAsItWas(t *testing.T) {
 		t.Fatal(err)
 	}
 	x := read.index
-	if read.position != 3 || read.outcome != 1 || x.numbers["user"] != 3 || len(x.streams) != 2 || len(x.keys.order) != 1 {
+	if read.position != 3 || read.outcome != 1 || x.numbers["user"] != 3 || x.streams.count != 2 || len(x.keys.order) != 1 {
 		t.Fatalf("got %+v, %+v", read, x)
 	}
 	for name, want := range map[string]tail{"user-1": newTail(1, 1), "user-2": newTail(2, 1), "user-3": newTail(3, 1)} {

@@ -17,7 +17,7 @@ import (
 type index struct {
 	seed     uint64 // makes the hashes unpredictable from outside
 	mask     uint64
-	streams  map[uint64]tail
+	streams  heads
 	overflow map[string]tail
 	numbers  map[string]int64
 	keys     keys
@@ -57,7 +57,6 @@ func newIndex(o Options) *index {
 	return &index{
 		seed:     rand.Uint64(), //nolint:gosec // collisions cost time, never correctness
 		mask:     ^uint64(0) >> (64 - o.hashBits),
-		streams:  map[uint64]tail{},
 		overflow: map[string]tail{},
 		numbers:  map[string]int64{},
 		keys:     newKeys(o),
@@ -82,7 +81,7 @@ func (x *index) find(stream string) (t tail, found, sure bool) {
 	if t, ok := x.overflow[stream]; ok {
 		return t, true, true
 	}
-	t, ok := x.streams[hashName(x.seed, stream)&x.mask]
+	t, ok := x.streams.find(hashName(x.seed, stream) & x.mask)
 	return t, ok, false
 }
 
@@ -94,11 +93,11 @@ func (x *index) advance(stream string, p eventstore.Position, v eventstore.Versi
 		return
 	}
 	h := hashName(x.seed, stream) & x.mask
-	if _, taken := x.streams[h]; taken && v == 1 {
+	if _, taken := x.streams.find(h); taken && v == 1 {
 		x.overflow[stream] = t
 		return
 	}
-	x.streams[h] = t
+	x.streams.put(h, t)
 }
 
 // raise notes a number.

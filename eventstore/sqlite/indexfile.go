@@ -34,6 +34,9 @@ var errNoIndex = errors.New("no saved heads")
 // streamLen is how many bytes a stream takes in the file.
 const streamLen = 16
 
+// streamsAtOnce is how many are written and read together.
+const streamsAtOnce = 4096
+
 // maxIndexEntries bounds what a damaged file can make us allocate before its
 // checksum is known to be wrong.
 const maxIndexEntries = 1 << 34
@@ -57,14 +60,11 @@ func (f *indexFile) encode(w *checkedWriter) {
 	w.bytes(f.chain[:])
 	for _, n := range [...]uint64{
 		uint64(f.position), uint64(f.outcome), x.seed, x.mask,
-		uint64(len(x.streams)), uint64(len(x.overflow)), uint64(len(x.numbers)), uint64(len(x.keys.order) - x.keys.first),
+		uint64(x.streams.count), uint64(len(x.overflow)), uint64(len(x.numbers)), uint64(len(x.keys.order) - x.keys.first),
 	} {
 		w.word(n)
 	}
-	for h, t := range x.streams {
-		w.word(h)
-		w.word(uint64(t))
-	}
+	w.streams(&x.streams)
 	for name, t := range x.overflow {
 		w.text(name)
 		w.word(uint64(t))
@@ -140,13 +140,7 @@ func (f *indexFile) decode(r *checkedReader, tick int64, most uint64) {
 		r.err = errors.New("other hashes")
 	}
 	streams, overflow, numbers, keys := r.count(), r.count(), r.count(), r.count()
-	if r.err == nil {
-		x.streams = make(map[uint64]tail, min(streams, most)) // growing would cost as much again
-	}
-	for ; streams > 0 && r.err == nil; streams-- {
-		h := r.word()
-		x.streams[h] = tail(r.word())
-	}
+	r.streams(&x.streams, streams, most)
 	for ; overflow > 0 && r.err == nil; overflow-- {
 		name := r.text()
 		x.overflow[name] = tail(r.word())
@@ -199,6 +193,20 @@ func (w *checkedWriter) text(s string) {
 	w.bytes([]byte(s))
 }
 
+// streams writes where streams end, many at a time.
+func (w *checkedWriter) streams(h *heads) {
+	b := make([]byte, 0, streamsAtOnce*streamLen)
+	for hash, t := range h.all() {
+		b = binary.LittleEndian.AppendUint64(b, hash)
+		b = binary.LittleEndian.AppendUint64(b, uint64(t))
+		if len(b) == cap(b) {
+			w.bytes(b)
+			b = b[:0]
+		}
+	}
+	w.bytes(b)
+}
+
 // checkedReader is the counterpart of checkedWriter.
 type checkedReader struct {
 	r       *bufio.Reader
@@ -231,6 +239,28 @@ func (r *checkedReader) count() uint64 {
 		r.err = errors.New("an impossible count")
 	}
 	return n
+}
+
+// streams reads where so many streams end, many at a time. There can't be more than most.
+func (r *checkedReader) streams(h *heads, count, most uint64) {
+	if r.err == nil {
+		h.reserve(min(count, most)) // growing would cost as much again
+	}
+	all := make([]byte, streamsAtOnce*streamLen)
+	for count > 0 && r.err == nil {
+		n := min(count, streamsAtOnce)
+		b := all[:n*streamLen]
+		r.bytes(b)
+		for ; len(b) > 0 && r.err == nil; b = b[streamLen:] {
+			t := tail(binary.LittleEndian.Uint64(b[8:]))
+			if t == 0 {
+				r.err = errors.New("a stream that ends nowhere")
+				return
+			}
+			h.put(binary.LittleEndian.Uint64(b), t)
+		}
+		count -= n
+	}
 }
 
 // text reads a length and the bytes.
