@@ -74,7 +74,7 @@ tidy: ## check that go.mod lists what is needed and nothing else
 .PHONY: soak
 soak: ## the long tests: 2,000 rounds of kill -9, 20,000 interleavings, a minute of fuzzing each (SEED=…)
 	@echo "commit $$(git rev-parse --short HEAD), seed $(SEED)"
-	ENSEMBLE_SOAK=1 ENSEMBLE_GRAPHS=all ENSEMBLE_KILL_ROUNDS=2000 ENSEMBLE_SEED=$(SEED) go test -count=1 -timeout 85m ./...
+	ENSEMBLE_SOAK=1 ENSEMBLE_GRAPHS=all ENSEMBLE_KILL_ROUNDS=2000 ENSEMBLE_KILL_SEED=$(SEED) go test -count=1 -timeout 85m ./...
 	$(MAKE) fuzz FUZZTIME=60s
 
 .PHONY: clean

@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -207,7 +208,7 @@ func BenchmarkSnapshot(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				if _, _, err := graph.ReadSnapshot(file); err != nil {
+				if _, _, err := graph.ReadSnapshot(io.NewSectionReader(file, 0, size(b, path))); err != nil {
 					b.Fatal(err)
 				}
 				if err := file.Close(); err != nil {

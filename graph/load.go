@@ -11,7 +11,8 @@ import (
 )
 
 // ReadSnapshot returns the graph that was written, and its meta. Other goroutines
-// place what was read while it reads on, and check the whole in the end.
+// place what was read while it reads on, and check the whole in the end. A reader that
+// knows its Size, as those of files and bytes do, is read faster: nothing has to grow.
 //
 // Errors: [ErrSnapshot], and those of the reader.
 func ReadSnapshot(r io.Reader) (*Graph, []byte, error) {
@@ -20,6 +21,9 @@ func ReadSnapshot(r io.Reader) (*Graph, []byte, error) {
 		s.spare <- nil
 	}
 	meta, people, err := s.header()
+	if sized, ok := r.(interface{ Size() int64 }); ok && err == nil && int64(people)*perPerson <= sized.Size() {
+		s.graph.reserve(people) // no more than there is
+	}
 	for err == nil && s.graph.people < people {
 		err = s.part(people)
 	}

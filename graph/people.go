@@ -123,6 +123,18 @@ func (g *Graph) grow(old *tables) *tables {
 	return &t
 }
 
+// reserve makes room for people in a graph without any: it would otherwise grow again and
+// again, and copy itself each time.
+func (g *Graph) reserve(people int) {
+	t := *g.tables.Load()
+	slots := len(t.slots)
+	for people > slots/4*3 {
+		slots *= 2
+	}
+	t.people, t.slots = makeHuge[person](max(people, len(t.people))), makeHuge[uint64](slots)
+	g.publish(&t)
+}
+
 // insert puts a number into a table that nobody reads yet.
 func (t *tables) insert(id int64, n uint32) {
 	h := hash(id)

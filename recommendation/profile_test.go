@@ -35,6 +35,28 @@ func TestAProfileIsTheUserAsTheAPIWritesThem(t *testing.T) {
 	})
 }
 
+// TestManyProfilesAreWhatEachWouldBe by itself, though they share a text.
+func TestManyProfilesAreWhatEachWouldBe(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var users []user.User
+		for id := range int64(rapid.IntRange(0, 5).Draw(t, "people")) {
+			users = append(users, user.User{
+				ID: id + 1, FirstName: rapid.String().Draw(t, "first"), LastName: rapid.String().Draw(t, "last"),
+				CreatedAt: time.UnixMicro(id), Erased: rapid.Bool().Draw(t, "erased"),
+			})
+		}
+		got := recommendation.NewProfiles([]recommendation.Profile{{JSON: "before"}}, users)
+		if len(got) != len(users)+1 || got[0].JSON != "before" {
+			t.Fatalf("%d profiles of %d people: %+v", len(got), len(users), got)
+		}
+		for i, u := range users {
+			if want := recommendation.NewProfile(u); got[i+1] != want {
+				t.Fatalf("%+v, and by itself %+v", got[i+1], want)
+			}
+		}
+	})
+}
+
 // TestNamesAreKeptOnce, as parts of the JSON, unless JSON has to escape them.
 func TestNamesAreKeptOnce(t *testing.T) {
 	inside := func(part, whole string) bool {

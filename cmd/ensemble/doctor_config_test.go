@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -107,6 +108,23 @@ func TestEverySpringNameBelongsToAFlag(t *testing.T) {
 	for name := range springVariables() {
 		if flags[name] == nil || len(flags[name].Envs) == 0 {
 			t.Errorf("there is no flag %s", name)
+		}
+	}
+}
+
+// TestVariablesOfTestsSetNoFlag: a test with a seed of its own would otherwise not be run
+// with the one that it names.
+func TestVariablesOfTestsSetNoFlag(t *testing.T) {
+	var c cli
+	parser, err := newParser(&c, &console{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, flag := range flagsOf(parser.Model) {
+		for _, env := range flag.Envs {
+			if slices.Contains(variablesOfTests(), env) {
+				t.Errorf("%s sets --%s", env, name)
+			}
 		}
 	}
 }

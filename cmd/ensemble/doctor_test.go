@@ -24,10 +24,18 @@ func quietPorts() []string {
 	return []string{"--edge-addr", "127.0.0.1:0", "--user-addr", "off", "--friend-addr", "off", "--recommendation-addr", "off"}
 }
 
+// variablesOfTests are those that say what is tested, and with which servers.
+func variablesOfTests() []string {
+	return []string{
+		"ENSEMBLE_SOAK", "ENSEMBLE_GRAPHS", "ENSEMBLE_KILL_ROUNDS", "ENSEMBLE_KILL_SEED", "ENSEMBLE_BENCH", "ENSEMBLE_RESTART_PEOPLE", "ENSEMBLE_RESTART",
+		"ENSEMBLE_REQUIRE", "ENSEMBLE_POSTGRES", "ENSEMBLE_KAFKA", "ENSEMBLE_NEO4J",
+	}
+}
+
 // doctor runs the command on a folder and returns what it finds and its exit code.
 func doctor(t *testing.T, data string, args ...string) ([]finding, int) {
 	t.Helper()
-	for _, name := range []string{"ENSEMBLE_SOAK", "ENSEMBLE_GRAPHS", "ENSEMBLE_KILL_ROUNDS", "ENSEMBLE_SEED", "ENSEMBLE_POSTGRES", "ENSEMBLE_BENCH"} {
+	for _, name := range variablesOfTests() {
 		if value, set := os.LookupEnv(name); set { // for these tests, not for what they look at
 			t.Setenv(name, value) // puts it back afterwards
 			if err := os.Unsetenv(name); err != nil {

@@ -99,7 +99,7 @@ func number(t *testing.T, name string, otherwise int) int {
 // what takes time then is reading long logs.
 func TestKillMinusNine(t *testing.T) {
 	const folder = 500
-	seed := uint64(number(t, "ENSEMBLE_SEED", rand.Int()))
+	seed := uint64(number(t, "ENSEMBLE_KILL_SEED", rand.Int()))
 	for left := number(t, "ENSEMBLE_KILL_ROUNDS", 20); left > 0; left -= folder {
 		t.Run(fmt.Sprint(left), func(t *testing.T) { killOne(t, min(left, folder), seed+uint64(left)) })
 	}

@@ -20,13 +20,13 @@ import (
 // snapshot, and from the logs alone, on the same folder. "logs-s" is what opening the logs
 // took of it, "snapshot-s" what reading the snapshot took.
 //
-//	ENSEMBLE_PEOPLE=1000000 go test -run '^$' -bench Restart -benchtime 3x -timeout 1h ./cmd/ensemble
+//	ENSEMBLE_RESTART_PEOPLE=1000000 go test -run '^$' -bench Restart -benchtime 3x -timeout 1h ./cmd/ensemble
 //
 // makes a million people and five million friendships first, which takes some minutes;
 // with ENSEMBLE_RESTART=DIR they are kept in that folder, and found there the next time.
 func BenchmarkRestart(b *testing.B) {
 	people := 20_000
-	if n := os.Getenv("ENSEMBLE_PEOPLE"); n != "" {
+	if n := os.Getenv("ENSEMBLE_RESTART_PEOPLE"); n != "" {
 		if _, err := fmt.Sscan(n, &people); err != nil {
 			b.Fatal(err)
 		}

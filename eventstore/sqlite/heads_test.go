@@ -110,9 +110,7 @@ func BenchmarkHeads(b *testing.B) {
 	b.Run("map", func(b *testing.B) {
 		for b.Loop() {
 			m := make(map[uint64]tail, streams)
-			for hash, end := range f.index.streams.all() {
-				m[hash] = end
-			}
+			maps.Insert(m, f.index.streams.all())
 		}
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/streams, "ns/stream")
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -87,10 +88,8 @@ func (s *Snapshots) read(t *Town, path string) (err error) {
 		return err
 	}
 	s.Bytes = info.Size()
-	// The file itself, not a buffer: a reader that can be read at any place may be
-	// read in parallel.
 	began := time.Now()
-	read, meta, err := graph.ReadSnapshot(file)
+	read, meta, err := graph.ReadSnapshot(io.NewSectionReader(file, 0, s.Bytes))
 	if err != nil {
 		return err
 	}

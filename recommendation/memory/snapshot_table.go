@@ -37,14 +37,16 @@ func (b *Backend) reserve(people uint64) {
 // take puts people in as they are. They are made before the others, who take theirs in
 // at the same time, have to wait.
 func (b *Backend) take(users []user.User) {
-	made := make([]*person, len(users))
-	for i, u := range users {
-		made[i] = newPerson(u)
+	var made [][]person
+	for some := range slices.Chunk(users, together) {
+		made = append(made, newPeople(some))
 	}
 	b.writing.Lock()
 	defer b.writing.Unlock()
-	for _, p := range made {
-		b.people.put(p)
+	for _, some := range made {
+		for i := range some {
+			b.people.put(&some[i])
+		}
 	}
 }
 
