@@ -31,6 +31,7 @@ func (g *Graph) WriteSnapshot(w io.Writer, meta []byte) error {
 	r, t := g.cut()
 	defer r.leave()
 	s := snapshotWriter{w: w, tables: t}
+	s.order, s.place = byFriends(t.people)
 	s.header(meta, len(t.people))
 	for first := 0; first < len(t.people); {
 		first = s.part(first)
@@ -70,8 +71,34 @@ func castagnoli(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc3
 type snapshotWriter struct {
 	w      io.Writer
 	tables *tables
+	order  []uint32 // numbers as they are written
+	place  []uint32 // of each number in that order: what it is in the snapshot
 	buffer []byte
 	err    error
+}
+
+// byFriends returns the numbers of people in the order in which they are written, those
+// with most friends first, and the place of each.
+//
+// Whoever reads the snapshot numbers people in this order. Most ways over two friendships
+// end at few people, those with many friends, and now the counters of these few lie side
+// by side, in a cache nearer to the processor.
+func byFriends(people []person) (order, place []uint32) {
+	before := make([]uint32, len(people)+1) // by how many friends; nobody has more than there are people
+	for _, p := range people {
+		before[word(p.word).length()]++
+	}
+	sum := uint32(0)
+	for length := len(people); length >= 0; length-- {
+		before[length], sum = sum, sum+before[length]
+	}
+	order, place = make([]uint32, len(people)), make([]uint32, len(people))
+	for n, p := range people {
+		at := &before[word(p.word).length()]
+		order[*at], place[n] = uint32(n), *at
+		*at++
+	}
+	return order, place
 }
 
 // flush writes what is in the buffer; after an error it does nothing.
@@ -95,7 +122,7 @@ func (s *snapshotWriter) header(meta []byte, people int) {
 func (s *snapshotWriter) part(first int) (next int) {
 	people, entries := s.tables.people, 0
 	for next = first; next < len(people) && next-first < partPeople; next++ {
-		n := word(people[next].word).length()
+		n := word(people[s.order[next]].word).length()
 		if next > first && entries+n > partEntries {
 			break
 		}
@@ -104,14 +131,14 @@ func (s *snapshotWriter) part(first int) (next int) {
 	b := binary.LittleEndian.AppendUint32(s.buffer[:0], uint32(next-first))
 	b = binary.LittleEndian.AppendUint32(b, uint32(entries))
 	b = binary.LittleEndian.AppendUint32(b, 0)
-	for _, p := range people[first:next] {
-		b = binary.LittleEndian.AppendUint64(b, uint64(p.id))
+	for _, n := range s.order[first:next] {
+		b = binary.LittleEndian.AppendUint64(b, uint64(people[n].id))
 	}
-	for _, p := range people[first:next] {
-		b = binary.LittleEndian.AppendUint32(b, uint32(p.word)) // presence and length
+	for _, n := range s.order[first:next] {
+		b = binary.LittleEndian.AppendUint32(b, uint32(people[n].word)) // presence and length
 	}
-	for _, p := range people[first:next] {
-		b = appendEntries(b, s.tables.list(word(p.word)))
+	for _, n := range s.order[first:next] {
+		b = s.appendEntries(b, s.tables.list(word(people[n].word)))
 	}
 	binary.LittleEndian.PutUint32(b[partHead-4:], castagnoli(b[partHead:]))
 	s.buffer = b
@@ -120,11 +147,11 @@ func (s *snapshotWriter) part(first int) (next int) {
 }
 
 // appendEntries appends a list, little-endian.
-func appendEntries(b []byte, list []entry) []byte {
+func (s *snapshotWriter) appendEntries(b []byte, list []entry) []byte {
 	n := len(b)
 	b = slices.Grow(b, 4*len(list))[:n+4*len(list)]
 	for i, e := range list {
-		binary.LittleEndian.PutUint32(b[n+4*i:], uint32(e))
+		binary.LittleEndian.PutUint32(b[n+4*i:], s.place[e.number()]<<entryBits|uint32(e&bothWays))
 	}
 	return b
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,4 +80,32 @@ func TestAWriterThatFailsIsReported(t *testing.T) {
 			t.Fatalf("got %v", err)
 		}
 	}
+}
+
+// TestWhoHasMostFriendsIsWrittenFirst, and among those with as many, whoever came first:
+// so writing what was read gives the same bytes.
+func TestWhoHasMostFriendsIsWrittenFirst(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		people := make([]person, rapid.IntRange(0, 50).Draw(t, "people"))
+		for n := range people {
+			friends := rapid.IntRange(0, len(people)-1).Draw(t, "friends")
+			people[n] = person{id: int64(n) + 1, word: uint64(list(uint32(n), known, friends))}
+		}
+		order, place := byFriends(people)
+		want := make([]uint32, len(people))
+		for n := range want {
+			want[n] = uint32(n)
+		}
+		slices.SortStableFunc(want, func(a, b uint32) int {
+			return word(people[b].word).length() - word(people[a].word).length()
+		})
+		if !slices.Equal(order, want) {
+			t.Fatalf("written in the order %d, want %d", order, want)
+		}
+		for at, n := range order {
+			if place[n] != uint32(at) {
+				t.Fatalf("%d is at %d, and said to be at %d", n, at, place[n])
+			}
+		}
+	})
 }

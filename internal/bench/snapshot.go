@@ -63,6 +63,18 @@ func (t *Town) Snapshots(ctx context.Context, dir string, w *Writer, turns int) 
 	return s, s.read(t, path)
 }
 
+// reread returns a graph as it is after a restart: written to a file of the folder, and
+// read.
+func reread(g *graph.Graph, dir string) (read *graph.Graph, err error) {
+	path := filepath.Join(dir, "restart.snapshot")
+	if _, err := (&Town{Graph: g}).snapshot(path); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.Remove(path)) }()
+	read, _, _, err = readSnapshot(path)
+	return read, err
+}
+
 // snapshot writes the graph into a file and returns how long that took.
 func (t *Town) snapshot(path string) (took time.Duration, err error) {
 	file, err := os.Create(path) //nolint:gosec // in a folder of the operator's choice
@@ -78,24 +90,29 @@ func (t *Town) snapshot(path string) (took time.Duration, err error) {
 
 // read reads the file and compares what it has with the graph.
 func (s *Snapshots) read(t *Town, path string) (err error) {
-	file, err := os.Open(path) //nolint:gosec // in a folder of the operator's choice
+	began := time.Now()
+	read, meta, size, err := readSnapshot(path)
 	if err != nil {
 		return err
+	}
+	s.Bytes, s.Read = size, time.Since(began)
+	s.Wrong = t.wrong(read, string(meta))
+	return nil
+}
+
+// readSnapshot reads a file and returns its graph, its meta, and how many bytes it has.
+func readSnapshot(path string) (read *graph.Graph, meta []byte, size int64, err error) {
+	file, err := os.Open(path) //nolint:gosec // in a folder of the operator's choice
+	if err != nil {
+		return nil, nil, 0, err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	info, err := file.Stat()
 	if err != nil {
-		return err
+		return nil, nil, 0, err
 	}
-	s.Bytes = info.Size()
-	began := time.Now()
-	read, meta, err := graph.ReadSnapshot(io.NewSectionReader(file, 0, s.Bytes))
-	if err != nil {
-		return err
-	}
-	s.Read = time.Since(began)
-	s.Wrong = t.wrong(read, string(meta))
-	return nil
+	read, meta, err = graph.ReadSnapshot(io.NewSectionReader(file, 0, info.Size()))
+	return read, meta, info.Size(), err
 }
 
 // wrong says why a graph that was read is not the one that was written.
