@@ -46,6 +46,15 @@ type Query struct {
 type Person struct {
 	ID    int64
 	Event decider.Recorded[user.Event]
+	// Position is where that stands in the log of users, for a backend that keeps a
+	// checkpoint with what it is fed. 0: nobody says.
+	Position eventstore.Position
+}
+
+// Friendship is what happened between two people.
+type Friendship struct {
+	Event    decider.Recorded[friend.Event]
+	Position eventstore.Position // in the log of friendships; 0: nobody says
 }
 
 // Backend keeps people and friendships and answers questions about them. Methods
@@ -60,7 +69,7 @@ type Backend interface {
 	ApplyUsers(ctx context.Context, people []Person) error
 	// ApplyFriends takes in what happened between people, in order. Seeing all
 	// of a pair's events again, from the first, changes nothing in the end.
-	ApplyFriends(ctx context.Context, events []friend.Event) error
+	ApplyFriends(ctx context.Context, events []Friendship) error
 	// Recommend returns whom a person might befriend: highest weight first, then
 	// lowest id. Somebody who is not there gets none. There are fewer than the
 	// limit only if no more rank behind, also while people are being erased.
@@ -121,7 +130,7 @@ func (u users) Apply(ctx context.Context, events []eventstore.Event) error {
 		if err != nil {
 			return err
 		}
-		people[i] = Person{ID: id, Event: decider.Recorded[user.Event]{Event: decoded, Number: e.Number, Time: e.Time}}
+		people[i] = Person{ID: id, Event: decider.Recorded[user.Event]{Event: decoded, Number: e.Number, Time: e.Time}, Position: e.Position}
 	}
 	return u.backend().ApplyUsers(ctx, people)
 }
@@ -131,12 +140,13 @@ type friends struct{ *Service }
 
 // Apply implements [projection.Projection].
 func (f friends) Apply(ctx context.Context, events []eventstore.Event) error {
-	decoded := make([]friend.Event, len(events))
+	friendships := make([]Friendship, len(events))
 	for i, e := range events {
-		var err error
-		if decoded[i], err = friend.Decode(e); err != nil {
+		decoded, err := friend.Decode(e)
+		if err != nil {
 			return err
 		}
+		friendships[i] = Friendship{Event: decider.Recorded[friend.Event]{Event: decoded, Number: e.Number, Time: e.Time}, Position: e.Position}
 	}
-	return f.backend().ApplyFriends(ctx, decoded)
+	return f.backend().ApplyFriends(ctx, friendships)
 }

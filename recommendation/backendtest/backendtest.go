@@ -131,7 +131,7 @@ func (w *world) people(t *testing.T, people ...recommendation.Person) {
 
 func (w *world) friends(t *testing.T, events ...friend.Event) {
 	t.Helper()
-	if err := w.backend.ApplyFriends(t.Context(), events); err != nil {
+	if err := w.backend.ApplyFriends(t.Context(), Friendships(events...)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -168,6 +168,15 @@ func shown(t *testing.T, p recommendation.Profile) {
 	if want := recommendation.NewProfile(p.User).JSON; p.JSON != "" && p.JSON != want {
 		t.Fatalf("%+v is shown as %s", p.User, p.JSON)
 	}
+}
+
+// Friendships are events as a backend takes them in, without a time or a position.
+func Friendships(events ...friend.Event) []recommendation.Friendship {
+	happened := make([]recommendation.Friendship, len(events))
+	for i, e := range events {
+		happened[i].Event.Event = e
+	}
+	return happened
 }
 
 // at is the time of the n-th event.

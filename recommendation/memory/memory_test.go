@@ -38,7 +38,7 @@ func star(t *testing.T, n int64) *memory.Backend {
 			events = append(events, friend.Added{By: id, To: 2})
 		}
 	}
-	if err := errors.Join(b.ApplyUsers(t.Context(), people), b.ApplyFriends(t.Context(), events)); err != nil {
+	if err := errors.Join(b.ApplyUsers(t.Context(), people), b.ApplyFriends(t.Context(), backendtest.Friendships(events...))); err != nil {
 		t.Fatal(err)
 	}
 	return b
