@@ -2,6 +2,7 @@ package recommendation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"sync"
@@ -16,6 +17,10 @@ import (
 
 // MaxExplained is how many of the shared friends an explanation names.
 const MaxExplained = 10
+
+// ErrAway means that the database behind a backend does not answer now. Nothing is known to
+// be wrong with it; asking again may help.
+var ErrAway = errors.New("the graph's database does not answer")
 
 // Candidate is somebody whom a person might befriend.
 type Candidate struct {
@@ -73,7 +78,8 @@ type Backend interface {
 	// Recommend returns whom a person might befriend: highest weight first, then
 	// lowest id. Somebody who is not there gets none. There are fewer than the
 	// limit only if no more rank behind, also while people are being erased.
-	// An explanation is as of when its candidate is reached.
+	// An explanation is as of when its candidate is reached, or one of a hundred
+	// before it.
 	Recommend(ctx context.Context, id int64, q Query) iter.Seq2[Candidate, error]
 	// Mutual returns the friends with an id above after that two people share,
 	// lowest id first; none if they are one, or one of them is not there.

@@ -20,7 +20,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestContract(t *testing.T) {
-	backendtest.Run(t, func(*testing.T) recommendation.Backend { return memory.New() })
+	backendtest.Run(t, 2_000, func(*testing.T) recommendation.Backend { return memory.New() })
 }
 
 // star returns a backend in which person 1 is friends with 2, who has n friends
