@@ -38,6 +38,7 @@ type Backend struct {
 
 	users, friends turn
 	trouble        atomic.Pointer[error]
+	closed         atomic.Bool
 }
 
 // Open connects to a database, makes its constraints if they are not there, and a
@@ -85,8 +86,11 @@ func dial(c Config) (*Backend, error) {
 }
 
 // Close gives up the right to write, so that another replica need not wait for it, and
-// ends the connections.
+// ends the connections. A second time it does nothing.
 func (b *Backend) Close(ctx context.Context) error {
+	if b.closed.Swap(true) {
+		return nil
+	}
 	return errors.Join(b.giveUp(ctx), b.driver.Close(ctx))
 }
 
