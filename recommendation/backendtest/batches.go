@@ -2,6 +2,7 @@ package backendtest
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"ensemble/eventstore"
@@ -85,18 +86,17 @@ func long(t *testing.T, w *world) {
 	if previous != people {
 		t.Fatalf("the last is %d", previous)
 	}
-	want := ""
+	var want, got strings.Builder
 	for id := 4; id <= people; id++ {
-		want += fmt.Sprintf(" %d×1", id)
+		fmt.Fprintf(&want, " %d×1", id)
 	}
-	got := ""
 	for c, err := range w.backend.Recommend(t.Context(), 3, recommendation.Query{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got += fmt.Sprintf(" %d×%d", c.User.ID, c.Weight)
+		fmt.Fprintf(&got, " %d×%d", c.User.ID, c.Weight)
 	}
-	if got != want {
-		t.Fatalf("got %s", got)
+	if got.String() != want.String() {
+		t.Fatalf("got %s", got.String())
 	}
 }

@@ -83,6 +83,8 @@ func TestConnectionsThatAreCutAnywhereLoseNothing(t *testing.T) {
 	const crowd = 12
 	apply(t, want.ApplyUsers, people(crowd)...)
 	apply(t, b.ApplyUsers, people(crowd)...)
+	const writes = `MATCH (c:EnsembleCheckpoint {log: 'friend'}) RETURN c.writes`
+	before, batches := number(t, cypher(t, writes)), 0
 	for n := int64(1); n <= 40; n++ {
 		x, y := rnd.Int64N(crowd)+1, rnd.Int64N(crowd)+1
 		if x == y {
@@ -92,6 +94,7 @@ func TestConnectionsThatAreCutAnywhereLoseNothing(t *testing.T) {
 		if rnd.IntN(3) == 0 {
 			happened = friend.Removed{By: x, To: y}
 		}
+		batches++
 		apply(t, want.ApplyFriends, friendship(n, happened))
 		way.budget.Store(rnd.Int64N(3000)) // a batch and its answers are about 1500
 		applied := make(chan error, 1)
@@ -112,6 +115,9 @@ func TestConnectionsThatAreCutAnywhereLoseNothing(t *testing.T) {
 		}
 	}
 	way.budget.Store(-1)
+	if after := number(t, cypher(t, writes)); after != before+batches {
+		t.Errorf("%d batches were written in %d transactions", batches, after-before)
+	}
 	for id := int64(1); id <= crowd; id++ {
 		if got, want := names(t, clean, id), names(t, want, id); got != want {
 			t.Errorf("recommend %d: got %s, want %s", id, got, want)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/neo4j/neo4j-go-driver/v5/neo4j"
+	"github.com/neo4j/neo4j-go-driver/v5/neo4j/config"
 
 	"ensemble/friend"
 	"ensemble/recommendation"
@@ -77,7 +78,7 @@ func dial(c Config) (*Backend, error) {
 		friends:   turn{log: friend.Category},
 	}
 	u.User, u.Path = nil, ""
-	b.driver, err = neo4j.NewDriverWithContext(u.String(), auth, func(c *neo4j.Config) {
+	b.driver, err = neo4j.NewDriverWithContext(u.String(), auth, func(c *config.Config) {
 		c.SocketConnectTimeout = 5 * time.Second
 		c.ConnectionAcquisitionTimeout = 10 * time.Second
 		c.TelemetryDisabled = true

@@ -3,8 +3,8 @@ package neo4j_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -71,6 +71,16 @@ func cypher(t *testing.T, query string) string {
 		rows[i] = strings.TrimSpace(fmt.Sprintln(r.Values...))
 	}
 	return strings.Join(rows, "; ")
+}
+
+// number reads a number that cypher returned.
+func number(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // at is the time of the n-th event of a log.
@@ -216,5 +226,3 @@ func (p *proxy) cut() {
 		conn.Close()
 	}
 }
-
-var _ io.Closer = (*proxy)(nil)

@@ -2,6 +2,7 @@ package neo4j
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"ensemble/friend"
@@ -51,7 +52,7 @@ func (b *Backend) ApplyUsers(ctx context.Context, people []recommendation.Person
 		}
 		named = append(named, row(f.user))
 	}
-	in.add(meet, append(named[:len(named):len(named)], gone...))
+	in.add(meet, slices.Concat(named, gone))
 	in.add(name, named)
 	in.add(show, shown)
 	in.add(erase, gone)
