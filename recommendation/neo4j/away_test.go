@@ -85,7 +85,7 @@ func TestConnectionsThatAreCutAnywhereLoseNothing(t *testing.T) {
 	apply(t, b.ApplyUsers, people(crowd)...)
 	const writes = `MATCH (c:EnsembleCheckpoint {log: 'friend'}) RETURN c.writes`
 	before, batches := number(t, cypher(t, writes)), 0
-	for n := int64(1); n <= 40; n++ {
+	for n := int64(1); n <= 30; n++ {
 		x, y := rnd.Int64N(crowd)+1, rnd.Int64N(crowd)+1
 		if x == y {
 			continue

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestContract(t *testing.T) {
 	b := open(t)
-	backendtest.Run(t, 40, func(t *testing.T) recommendation.Backend {
+	backendtest.Run(t, 25, func(t *testing.T) recommendation.Backend {
 		empty(t, b)
 		return b
 	})
