@@ -63,7 +63,7 @@ func list(tb testing.TB, b recommendation.Backend, id int64, q recommendation.Qu
 func TestARealNetworkIsAnsweredAsFromMemory(t *testing.T) {
 	got, want := open(t), memory.New()
 	crowd := facebook(t, got, want)
-	for id := int64(1); id <= crowd; id += 97 {
+	for id := int64(1); id <= crowd; id += 201 {
 		query := recommendation.Query{Limit: 20, Explain: true, MinWeight: 2}
 		if id%5 == 0 {
 			query = recommendation.Query{}
