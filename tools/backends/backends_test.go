@@ -220,4 +220,7 @@ func TestPostgresComesFromNpmWhereThereIsNoOtherOne(t *testing.T) {
 	if !s.listens(t) {
 		t.Error("nobody takes connections")
 	}
+	s.env = append(s.env, "ENSEMBLE_BACKENDS_PG=") // whatever would be started now
+	says(t, s.run(t, 0, "status", "pg"), "PostgreSQL 18.")
+	says(t, s.run(t, 0, "versions", "pg"), "PostgreSQL 18.")
 }
