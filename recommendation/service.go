@@ -22,6 +22,10 @@ const MaxExplained = 10
 // be wrong with it; asking again may help.
 var ErrAway = errors.New("the graph's database does not answer")
 
+// ErrEmptied means that a graph in a database lost what it had while its logs were followed.
+// Going on would leave a gap; who follows them again from where the graph is now fills it.
+var ErrEmptied = errors.New("the graph was emptied while it was followed; start again, and it is made anew")
+
 // Candidate is somebody whom a person might befriend.
 type Candidate struct {
 	User   Profile

@@ -104,7 +104,8 @@ func (b *Backend) Trouble() error {
 	return nil
 }
 
-// Marks returns up to where the graph holds the log of users and that of friendships.
+// Marks returns up to where the graph holds the log of users and that of friendships. Who
+// follows the logs asks once, and follows them from there.
 func (b *Backend) Marks(ctx context.Context) (users, friends recommendation.Mark, err error) {
 	u, err := b.read(ctx, user.Category)
 	if err != nil {
@@ -114,5 +115,7 @@ func (b *Backend) Marks(ctx context.Context) (users, friends recommendation.Mark
 	if err != nil {
 		return users, friends, fmt.Errorf("read the checkpoints in Neo4j: %w", err)
 	}
+	b.users.reached.Store(u.position)
+	b.friends.reached.Store(f.position)
 	return u.mark(), f.mark(), nil
 }

@@ -83,6 +83,49 @@ func TestAReplicaThatWasReplacedChangesNothing(t *testing.T) {
 	}
 }
 
+// TestAGraphThatWasEmptiedIsNotFilledFromTheMiddle: whoever follows the logs would write the
+// next events, and those before would be missing for ever.
+func TestAGraphThatWasEmptiedIsNotFilledFromTheMiddle(t *testing.T) {
+	all := people(6)
+	for name, begin := range map[string]func(t *testing.T) *neo4j.Backend{
+		"by who wrote": func(t *testing.T) *neo4j.Backend {
+			b := open(t)
+			apply(t, b.ApplyUsers, all[:3]...)
+			return b
+		},
+		"by who saw what others wrote": func(t *testing.T) *neo4j.Backend {
+			apply(t, open(t).ApplyUsers, all[:3]...)
+			b := dial(t, neo4j.Config{URL: servertest.Neo4j(t), Lease: time.Millisecond})
+			apply(t, b.ApplyUsers, all[:3]...)
+			return b
+		},
+		"by who has just begun": func(t *testing.T) *neo4j.Backend {
+			apply(t, open(t).ApplyUsers, all[:3]...)
+			b := dial(t, neo4j.Config{URL: servertest.Neo4j(t), Lease: time.Millisecond})
+			if _, _, err := b.Marks(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			return b
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := begin(t)
+			other := dial(t, neo4j.Config{URL: servertest.Neo4j(t)})
+			empty(t, other)
+			if err := b.ApplyUsers(t.Context(), all[3:]); !errors.Is(err, recommendation.ErrEmptied) {
+				t.Fatalf("got %v", err)
+			}
+			if users, _, err := b.Marks(t.Context()); err != nil || users.Position != 0 {
+				t.Fatalf("the graph is at %+v, %v", users, err)
+			}
+			apply(t, b.ApplyUsers, all...) // started again, from there
+			if got := cypher(t, `MATCH (u:User) RETURN count(u)`); got != "6" {
+				t.Fatalf("there are %s people", got)
+			}
+		})
+	}
+}
+
 // TestAnyNumberOfReplicasMakeOneGraph: each follows both logs at its own pace, in batches of
 // its own, with impatient leases; now and then one is killed in the middle and another takes
 // its place, from the checkpoint. The graph is the one that memory has, and each batch that

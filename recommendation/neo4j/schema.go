@@ -76,7 +76,8 @@ func (b *Backend) constraints(ctx context.Context) ([]string, error) {
 }
 
 // Empty removes everybody and every friendship of ours, and begins at the start of both
-// logs. Until they have been read again, answers are not whole.
+// logs. Until they have been read again, answers are not whole. Other replicas that follow
+// the logs get [recommendation.ErrEmptied].
 func (b *Backend) Empty(ctx context.Context) error {
 	for {
 		gone, err := ask(ctx, b, neo4j.AccessModeWrite, emptySome, nil, first)
@@ -90,5 +91,7 @@ func (b *Backend) Empty(ctx context.Context) error {
 	if err := b.run(ctx, forget, nil); err != nil {
 		return fmt.Errorf("empty the graph in Neo4j: %w", err)
 	}
+	b.users.reached.Store(0)
+	b.friends.reached.Store(0)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/neo4j/neo4j-go-driver/v5/neo4j"
@@ -62,6 +63,9 @@ type turn struct {
 	log   string
 	seen  checkpoint // what the checkpoint was when this replica looked last
 	since time.Time  // since when it has been that, for the events that are waiting
+
+	// reached is the position up to which this replica knows events to be in the graph.
+	reached atomic.Int64
 }
 
 // batch is what one transaction does, and up to where that brings the graph.
@@ -79,7 +83,7 @@ type statement struct {
 // bring returns when the events of a batch are in the graph, whoever wrote them. It goes on
 // for as long as the database is away.
 //
-// Errors: the context's, and what no waiting makes good.
+// Errors: [recommendation.ErrEmptied], the context's, and what no waiting makes good.
 func (b *Backend) bring(ctx context.Context, t *turn, in batch) error {
 	t.since = time.Now() // the owner has the lease's time, from now on, to write these
 	for wait := soon; ; {
@@ -87,7 +91,10 @@ func (b *Backend) bring(ctx context.Context, t *turn, in batch) error {
 		b.note(err)
 		switch {
 		case done:
+			t.reached.Store(max(t.reached.Load(), in.position))
 			return nil
+		case errors.Is(err, recommendation.ErrEmptied):
+			return err
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case err != nil && !passes(err):
@@ -118,6 +125,9 @@ func (b *Backend) attempt(ctx context.Context, t *turn, in batch) (done bool, er
 		now, err := b.read(ctx, t.log)
 		if err != nil || now.holds(in.position) {
 			return err == nil, err
+		}
+		if now.position < t.reached.Load() {
+			return false, recommendation.ErrEmptied
 		}
 		t.look(now)
 		if now.owner != "" && time.Since(t.since) < b.lease {
@@ -164,6 +174,9 @@ func (b *Backend) commit(ctx context.Context, t *turn, in batch) (done bool, err
 	now, err := b.locked(ctx, tx, t.log)
 	if err != nil || now.holds(in.position) {
 		return err == nil, err
+	}
+	if now.position < t.reached.Load() {
+		return false, recommendation.ErrEmptied
 	}
 	if now.owner != b.owner && now != t.seen {
 		t.look(now)
