@@ -35,6 +35,18 @@ test-kill: ## run only the rounds of kill -9 (ROUNDS=100)
 test-graphs: ## load the three real networks through the gateway and check the answers
 	ENSEMBLE_GRAPHS=all go test -count=1 -timeout 20m -run TestRealNetworksThroughTheGateway -v ./cmd/ensemble
 
+# Packages whose tests ask where the real servers are. Those of cmd/ensemble are long and
+# have tasks of their own.
+SERVED = go list -f '{{.ImportPath}} {{join .TestImports " "}} {{join .XTestImports " "}}' ./... | \
+	sed -nE '/^[^ ]*\/cmd\//d; s/^([^ ]+) .*internal\/servertest( .*)?$$/\1/p'
+
+.PHONY: test-backends
+test-backends: ## start Postgres, Kafka and Neo4j, run the tests that need them, leave them running
+	cd tools && ENSEMBLE_REQUIRE=pg,kafka,neo4j go test -count=1 -timeout 10m ./backends
+	scripts/backends up
+	eval "$$(scripts/backends env)" && ENSEMBLE_REQUIRE=pg,kafka,neo4j \
+		go test -race -count=1 -shuffle=on -timeout 10m $$($(SERVED))
+
 .PHONY: lint
 lint: ## check the layers, the style and the formatting
 	$(TOOLS) golangci-lint run ./...

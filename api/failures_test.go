@@ -252,3 +252,16 @@ func TestAServiceWithNothingButItsHealth(t *testing.T) {
 	problem(t, apitest.Do(h, "GET", "/v1/users", ""), http.StatusNotFound, wire.NotFound)
 	problem(t, apitest.Do(h, "GET", "/metrics", ""), http.StatusNotFound, wire.NotFound) // nothing is measured
 }
+
+// TestAGraphWhoseDatabaseIsAwayIsAskedAgainLater: the answer says that it is no fault of the
+// question, and when to ask again.
+func TestAGraphWhoseDatabaseIsAwayIsAskedAgainLater(t *testing.T) {
+	h := recommending(func(yield func(recommendation.Candidate, error) bool) {
+		yield(recommendation.Candidate{}, fmt.Errorf("recommend for 1: %w: connection refused", recommendation.ErrAway))
+	})
+	w := apitest.Do(h, "GET", recommendPath, "")
+	problem(t, w, http.StatusServiceUnavailable, wire.Busy)
+	if w.Header().Get("Retry-After") == "" || strings.Contains(w.Body.String(), "refused") {
+		t.Errorf("Retry-After %q, %s", w.Header().Get("Retry-After"), w.Body)
+	}
+}

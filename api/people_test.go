@@ -22,6 +22,7 @@ import (
 	"ensemble/internal/guard"
 	"ensemble/internal/telemetry"
 	"ensemble/recommendation"
+	"ensemble/recommendation/backendtest"
 	"ensemble/recommendation/memory"
 	"ensemble/user"
 	"ensemble/wire"
@@ -55,7 +56,7 @@ func crowd(t testing.TB, n int64) *memory.Backend {
 			events = append(events, friend.Added{By: 2, To: id}, friend.Added{By: id, To: 3})
 		}
 	}
-	if err := errors.Join(b.ApplyUsers(t.Context(), people), b.ApplyFriends(t.Context(), events)); err != nil {
+	if err := errors.Join(b.ApplyUsers(t.Context(), people), b.ApplyFriends(t.Context(), backendtest.Friendships(events...))); err != nil {
 		t.Fatal(err)
 	}
 	return b
@@ -240,7 +241,7 @@ func TestAListThatIsReadSlowlyHoldsNobodyUp(t *testing.T) {
 			happened(4000, user.Renamed{FirstName: "Renamed"}, 100_000), happened(4001, user.Erased{}, 100_001),
 			happened(9000, user.Created{FirstName: "New"}, 100_002),
 		}),
-		people.ApplyFriends(t.Context(), []friend.Event{friend.Added{By: 9000, To: 2}}),
+		people.ApplyFriends(t.Context(), backendtest.Friendships(friend.Added{By: 9000, To: 2})),
 	)
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"ensemble/eventstore"
 	"ensemble/friend"
 	"ensemble/readmodel"
+	"ensemble/recommendation"
 	"ensemble/user"
 	"ensemble/wire"
 )
@@ -107,7 +108,7 @@ func storeFailure(err error) failure {
 		return failure{slug: wire.ShuttingDown, retry: retryStart}
 	case errors.Is(err, eventstore.ErrUnknown):
 		return failure{slug: wire.OutcomeUnknown, retry: retrySoon}
-	case errors.Is(err, eventstore.ErrBusy):
+	case errors.Is(err, eventstore.ErrBusy), errors.Is(err, recommendation.ErrAway):
 		return failure{slug: wire.Busy, retry: retrySoon}
 	case errors.Is(err, eventstore.ErrFull):
 		return failure{slug: wire.StorageFull, retry: retryLater}

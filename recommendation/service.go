@@ -2,6 +2,7 @@ package recommendation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"sync"
@@ -16,6 +17,14 @@ import (
 
 // MaxExplained is how many of the shared friends an explanation names.
 const MaxExplained = 10
+
+// ErrAway means that the database behind a backend does not answer now. Nothing is known to
+// be wrong with it; asking again may help.
+var ErrAway = errors.New("the graph's database does not answer")
+
+// ErrEmptied means that a graph in a database lost what it had while its logs were followed.
+// Going on would leave a gap; who follows them again from where the graph is now fills it.
+var ErrEmptied = errors.New("the graph was emptied while it was followed; start again, and it is made anew")
 
 // Candidate is somebody whom a person might befriend.
 type Candidate struct {
@@ -46,6 +55,15 @@ type Query struct {
 type Person struct {
 	ID    int64
 	Event decider.Recorded[user.Event]
+	// Position is where that stands in the log of users, for a backend that keeps a
+	// checkpoint with what it is fed. 0: nobody says.
+	Position eventstore.Position
+}
+
+// Friendship is what happened between two people.
+type Friendship struct {
+	Event    decider.Recorded[friend.Event]
+	Position eventstore.Position // in the log of friendships; 0: nobody says
 }
 
 // Backend keeps people and friendships and answers questions about them. Methods
@@ -60,11 +78,12 @@ type Backend interface {
 	ApplyUsers(ctx context.Context, people []Person) error
 	// ApplyFriends takes in what happened between people, in order. Seeing all
 	// of a pair's events again, from the first, changes nothing in the end.
-	ApplyFriends(ctx context.Context, events []friend.Event) error
+	ApplyFriends(ctx context.Context, events []Friendship) error
 	// Recommend returns whom a person might befriend: highest weight first, then
 	// lowest id. Somebody who is not there gets none. There are fewer than the
 	// limit only if no more rank behind, also while people are being erased.
-	// An explanation is as of when its candidate is reached.
+	// An explanation is as of when its candidate is reached, or one of a hundred
+	// before it.
 	Recommend(ctx context.Context, id int64, q Query) iter.Seq2[Candidate, error]
 	// Mutual returns the friends with an id above after that two people share,
 	// lowest id first; none if they are one, or one of them is not there.
@@ -121,7 +140,7 @@ func (u users) Apply(ctx context.Context, events []eventstore.Event) error {
 		if err != nil {
 			return err
 		}
-		people[i] = Person{ID: id, Event: decider.Recorded[user.Event]{Event: decoded, Number: e.Number, Time: e.Time}}
+		people[i] = Person{ID: id, Event: decider.Recorded[user.Event]{Event: decoded, Number: e.Number, Time: e.Time}, Position: e.Position}
 	}
 	return u.backend().ApplyUsers(ctx, people)
 }
@@ -131,12 +150,13 @@ type friends struct{ *Service }
 
 // Apply implements [projection.Projection].
 func (f friends) Apply(ctx context.Context, events []eventstore.Event) error {
-	decoded := make([]friend.Event, len(events))
+	friendships := make([]Friendship, len(events))
 	for i, e := range events {
-		var err error
-		if decoded[i], err = friend.Decode(e); err != nil {
+		decoded, err := friend.Decode(e)
+		if err != nil {
 			return err
 		}
+		friendships[i] = Friendship{Event: decider.Recorded[friend.Event]{Event: decoded, Number: e.Number, Time: e.Time}, Position: e.Position}
 	}
-	return f.backend().ApplyFriends(ctx, decoded)
+	return f.backend().ApplyFriends(ctx, friendships)
 }

@@ -94,6 +94,31 @@ func (l *Log) Has(ctx context.Context, o Origin) error {
 	return nil
 }
 
+// Mark is the last event of a log that a backend holds which keeps its own checkpoint. The
+// zero Mark: none.
+type Mark struct {
+	Position eventstore.Position
+	Time     time.Time // of that event
+}
+
+// Holds says whether a mark is in the log. When another log takes the place of the one that
+// the mark is from, it has another event at that position, of another time.
+//
+// Errors: [ErrOtherLog], those of the log.
+func (l *Log) Holds(ctx context.Context, m Mark) error {
+	if m.Position == 0 {
+		return nil
+	}
+	last, err := l.ReadAll(ctx, m.Position-1, 1)
+	if err != nil {
+		return fmt.Errorf("read event %d of the log of %ss: %w", m.Position, l.Name, err)
+	}
+	if len(last) != 1 || last[0].Position != m.Position || !last[0].Time.Equal(m.Time) {
+		return fmt.Errorf("%w: event %d of the log of %ss is another one", ErrOtherLog, m.Position, l.Name)
+	}
+	return nil
+}
+
 // fingerprint returns a hash over all that makes an event the one it is. Each text stands
 // behind its length, so that no two events are written in the same way; metadata, which is
 // no part of the fact, is left out.

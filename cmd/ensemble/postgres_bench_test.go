@@ -16,6 +16,7 @@ import (
 	"ensemble/graph"
 	"ensemble/internal/bench"
 	"ensemble/internal/loadgen"
+	"ensemble/recommendation/backendtest"
 )
 
 // The benchmarks of this file hold the graph, and the whole system over HTTP on
@@ -230,7 +231,7 @@ func serveSystem(b *testing.B, n network) string {
 		for i, p := range part {
 			events[i] = friend.Added{By: int64(p[0]), To: int64(p[1])}
 		}
-		if err := s.recommendations.Live().ApplyFriends(b.Context(), events); err != nil {
+		if err := s.recommendations.Live().ApplyFriends(b.Context(), backendtest.Friendships(events...)); err != nil {
 			b.Fatal(err)
 		}
 	}

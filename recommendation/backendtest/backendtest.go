@@ -12,13 +12,15 @@ import (
 	"time"
 
 	"ensemble/decider"
+	"ensemble/eventstore"
 	"ensemble/friend"
 	"ensemble/recommendation"
 	"ensemble/user"
 )
 
-// Run runs the suite; open returns an empty backend.
-func Run(t *testing.T, open func(t *testing.T) recommendation.Backend) {
+// Run runs the suite; open returns an empty backend, and rounds is how many random
+// histories it has to bear: fewer for one that asks a server each time.
+func Run(t *testing.T, rounds int, open func(t *testing.T) recommendation.Backend) {
 	t.Run("the best come first, then the lowest id", func(t *testing.T) {
 		w := example(t, open(t))
 		w.want(t, "recommend 1: 4D×2 6F×2 5E×1", w.recommend(t, 1, 0))
@@ -101,8 +103,9 @@ func Run(t *testing.T, open func(t *testing.T) recommendation.Backend) {
 		}
 	})
 	paging(t, open)
+	batches(t, open)
 	t.Run("any interleaving of both logs, with repetitions, ends in the same answers", func(t *testing.T) {
-		interleave(t, open)
+		interleave(t, rounds, open)
 	})
 }
 
@@ -130,6 +133,11 @@ func (w *world) people(t *testing.T, people ...recommendation.Person) {
 }
 
 func (w *world) friends(t *testing.T, events ...friend.Event) {
+	t.Helper()
+	w.happened(t, Friendships(events...)...)
+}
+
+func (w *world) happened(t *testing.T, events ...recommendation.Friendship) {
 	t.Helper()
 	if err := w.backend.ApplyFriends(t.Context(), events); err != nil {
 		t.Fatal(err)
@@ -170,6 +178,15 @@ func shown(t *testing.T, p recommendation.Profile) {
 	}
 }
 
+// Friendships are events as a backend takes them in, without a time or a position.
+func Friendships(events ...friend.Event) []recommendation.Friendship {
+	happened := make([]recommendation.Friendship, len(events))
+	for i, e := range events {
+		happened[i].Event.Event = e
+	}
+	return happened
+}
+
 // at is the time of the n-th event.
 func at(n int64) time.Time { return time.Unix(1_700_000_000+n, 0).UTC() }
 
@@ -195,11 +212,32 @@ const crowd = 6
 
 // history is what happens in the two logs, in order.
 type history struct {
-	people []recommendation.Person
-	events []friend.Event
+	people  []recommendation.Person
+	events  []friend.Event
+	counted bool // events have positions; those of other systems don't
+}
+
+// friendships returns n events of the log of friendships after the first so many.
+func (h *history) friendships(after, n int) []recommendation.Friendship {
+	events := Friendships(h.events[after : after+n]...)
+	for i := range events {
+		events[i].Event.Time = at(int64(after + i))
+		if h.counted {
+			events[i].Position = eventstore.Position(after + i + 1)
+		}
+	}
+	return events
 }
 
 func drawHistory(rnd *rand.Rand) (h history) {
+	h.counted = rnd.IntN(2) == 0
+	defer func() {
+		for i := range h.people {
+			if h.counted {
+				h.people[i].Position = eventstore.Position(i + 1)
+			}
+		}
+	}()
 	n := int64(10)
 	for id := int64(1); id <= crowd; id++ {
 		h.people = append(h.people, created(id))
@@ -228,10 +266,9 @@ func drawHistory(rnd *rand.Rand) (h history) {
 	return h
 }
 
-func interleave(t *testing.T, open func(t *testing.T) recommendation.Backend) {
-	rounds := 2_000
+func interleave(t *testing.T, rounds int, open func(t *testing.T) recommendation.Backend) {
 	if os.Getenv("ENSEMBLE_SOAK") != "" {
-		rounds = 20_000
+		rounds *= 10
 	}
 	for seed := range uint64(rounds) {
 		rnd := rand.New(rand.NewPCG(seed, 7))
@@ -261,7 +298,7 @@ func (w *world) mix(t *testing.T, rnd *rand.Rand, h history) {
 			people += n
 		}
 		if n := min(rnd.IntN(5), len(h.events)-events); n > 0 {
-			w.friends(t, h.events[events:events+n]...)
+			w.happened(t, h.friendships(events, n)...)
 			events += n
 		}
 		if restarts < 2 && rnd.IntN(10) == 0 {

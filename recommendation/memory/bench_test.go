@@ -9,6 +9,7 @@ import (
 	"ensemble/decider"
 	"ensemble/friend"
 	"ensemble/recommendation"
+	"ensemble/recommendation/backendtest"
 	"ensemble/recommendation/memory"
 	"ensemble/user"
 )
@@ -38,7 +39,7 @@ func town(b *testing.B) *memory.Backend {
 	if err := backend.ApplyUsers(b.Context(), people); err != nil {
 		b.Fatal(err)
 	}
-	if err := backend.ApplyFriends(b.Context(), events); err != nil {
+	if err := backend.ApplyFriends(b.Context(), backendtest.Friendships(events...)); err != nil {
 		b.Fatal(err)
 	}
 	return backend

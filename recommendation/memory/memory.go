@@ -91,12 +91,12 @@ func (b *Backend) person(p recommendation.Person) (graph.Change, bool) {
 }
 
 // ApplyFriends implements [recommendation.Backend].
-func (b *Backend) ApplyFriends(_ context.Context, events []friend.Event) error {
+func (b *Backend) ApplyFriends(_ context.Context, events []recommendation.Friendship) error {
 	b.writing.Lock()
 	defer b.writing.Unlock()
 	b.changes = b.changes[:0]
 	for _, event := range events {
-		switch e := event.(type) {
+		switch e := event.Event.Event.(type) {
 		case friend.Added:
 			b.changes = append(b.changes, graph.Change{Kind: graph.Connect, From: e.By, To: e.To})
 		case friend.Removed:

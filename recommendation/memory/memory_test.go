@@ -20,7 +20,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestContract(t *testing.T) {
-	backendtest.Run(t, func(*testing.T) recommendation.Backend { return memory.New() })
+	backendtest.Run(t, 2_000, func(*testing.T) recommendation.Backend { return memory.New() })
 }
 
 // star returns a backend in which person 1 is friends with 2, who has n friends
@@ -38,7 +38,7 @@ func star(t *testing.T, n int64) *memory.Backend {
 			events = append(events, friend.Added{By: id, To: 2})
 		}
 	}
-	if err := errors.Join(b.ApplyUsers(t.Context(), people), b.ApplyFriends(t.Context(), events)); err != nil {
+	if err := errors.Join(b.ApplyUsers(t.Context(), people), b.ApplyFriends(t.Context(), backendtest.Friendships(events...))); err != nil {
 		t.Fatal(err)
 	}
 	return b

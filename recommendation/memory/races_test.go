@@ -11,6 +11,7 @@ import (
 	"ensemble/decider"
 	"ensemble/friend"
 	"ensemble/recommendation"
+	"ensemble/recommendation/backendtest"
 	"ensemble/recommendation/memory"
 	"ensemble/user"
 )
@@ -74,12 +75,12 @@ func TestReadersSeeAWholeGraphWhileItGrowsAndShrinks(t *testing.T) {
 		switch {
 		case x == y:
 		case step%5 == 4:
-			err = b.ApplyFriends(t.Context(), []friend.Event{friend.Removed{By: x, To: y}})
+			err = b.ApplyFriends(t.Context(), backendtest.Friendships(friend.Removed{By: x, To: y}))
 		case step%300 == 299:
 			err = b.ApplyUsers(t.Context(), []recommendation.Person{happened(x, user.Erased{}, 10_000+step)})
 			gone[x].Store(true)
 		default:
-			err = b.ApplyFriends(t.Context(), []friend.Event{friend.Added{By: x, To: y}})
+			err = b.ApplyFriends(t.Context(), backendtest.Friendships(friend.Added{By: x, To: y}))
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"ensemble/friend"
 	"ensemble/internal/keyring"
 	"ensemble/recommendation"
+	"ensemble/recommendation/backendtest"
 	"ensemble/recommendation/memory"
 	"ensemble/user"
 )
@@ -147,7 +148,7 @@ func (f *follower) move(users, friends int) {
 	ctx := f.t.Context()
 	users, friends = min(users, len(f.history.people)-f.users), min(friends, len(f.history.friends)-f.friends)
 	err := errors.Join(
-		f.backend.ApplyFriends(ctx, f.history.friends[f.friends:f.friends+friends]),
+		f.backend.ApplyFriends(ctx, backendtest.Friendships(f.history.friends[f.friends:f.friends+friends]...)),
 		f.backend.ApplyUsers(ctx, f.history.people[f.users:f.users+users]),
 	)
 	if err != nil {
@@ -237,7 +238,7 @@ func TestWhoComesAndIsRenamedWhileASnapshotIsWrittenIsThereAfterwards(t *testing
 	}
 	apply(b, happened(1, user.Created{FirstName: "A", Key: ids[0]}, 1), happened(2, user.Created{FirstName: "B", Key: ids[1]}, 2))
 	// Friendships that wait for their person; one block has them all, in the order of ids.
-	if err := b.ApplyFriends(t.Context(), []friend.Event{friend.Added{By: 1, To: 2}, friend.Added{By: 2, To: 3}}); err != nil {
+	if err := b.ApplyFriends(t.Context(), backendtest.Friendships(friend.Added{By: 1, To: 2}, friend.Added{By: 2, To: 3})); err != nil {
 		t.Fatal(err)
 	}
 	later := []recommendation.Person{happened(3, user.Created{FirstName: "C", Key: ids[2]}, 3), happened(3, user.Renamed{FirstName: "Cleo", Key: ids[2]}, 4)}
@@ -249,7 +250,7 @@ func TestWhoComesAndIsRenamedWhileASnapshotIsWrittenIsThereAfterwards(t *testing
 	// The graph of the moment before: person 3 is a stub there.
 	before := memory.New()
 	apply(before, happened(1, user.Created{FirstName: "A", Key: ids[0]}, 1), happened(2, user.Created{FirstName: "B", Key: ids[1]}, 2))
-	if err := before.ApplyFriends(t.Context(), []friend.Event{friend.Added{By: 1, To: 2}, friend.Added{By: 2, To: 3}}); err != nil {
+	if err := before.ApplyFriends(t.Context(), backendtest.Friendships(friend.Added{By: 1, To: 2}, friend.Added{By: 2, To: 3})); err != nil {
 		t.Fatal(err)
 	}
 	read, err := read(memory.Spliced(t, written(t, before, keys.InOrder()), after.Bytes()), keys)
@@ -280,7 +281,7 @@ func people(t *testing.T, keys *keyring.Keyring, n int64) *memory.Backend {
 			events = append(events, friend.Added{By: id, To: 2})
 		}
 	}
-	if err := errors.Join(b.ApplyUsers(t.Context(), all), b.ApplyFriends(t.Context(), events)); err != nil {
+	if err := errors.Join(b.ApplyUsers(t.Context(), all), b.ApplyFriends(t.Context(), backendtest.Friendships(events...))); err != nil {
 		t.Fatal(err)
 	}
 	return b
@@ -459,7 +460,7 @@ func TestAnswersAreGivenWhileASnapshotIsWritten(t *testing.T) {
 		if n != 10 {
 			t.Errorf("%d people", n)
 		}
-		if err := b.ApplyFriends(t.Context(), []friend.Event{friend.Added{By: 3 + rnd.Int64N(5000), To: 1 << 30}}); err != nil {
+		if err := b.ApplyFriends(t.Context(), backendtest.Friendships(friend.Added{By: 3 + rnd.Int64N(5000), To: 1 << 30})); err != nil {
 			t.Error(err)
 		}
 	}}
