@@ -107,7 +107,7 @@ func storeFailure(err error) failure {
 		return failure{slug: wire.ShuttingDown, retry: retryStart}
 	case errors.Is(err, eventstore.ErrUnknown):
 		return failure{slug: wire.OutcomeUnknown, retry: retrySoon}
-	case errors.Is(err, eventstore.ErrBusy):
+	case errors.Is(err, eventstore.ErrBusy), errors.Is(err, eventstore.ErrAway):
 		return failure{slug: wire.Busy, retry: retrySoon}
 	case errors.Is(err, eventstore.ErrFull):
 		return failure{slug: wire.StorageFull, retry: retryLater}
