@@ -73,3 +73,71 @@ func exec(t testing.TB, url string, statements ...string) {
 		}
 	}
 }
+
+// connect opens a connection as the owner.
+func connect(t testing.TB, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(context.Background(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// open opens a log, and closes it at the end of the test.
+func open(t testing.TB, url string, opts Options) *Log {
+	t.Helper()
+	if opts.Log == nil {
+		opts.Log = quiet()
+	}
+	log, err := Open(t.Context(), url, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = log.Close() })
+	return log
+}
+
+// on returns a stream.
+func on(id string) eventstore.Stream { return eventstore.Stream{Category: "thing", ID: id} }
+
+// one returns a write of one event that asks for a number.
+func one(stream eventstore.Stream, expected eventstore.Version, data string) eventstore.Write {
+	return eventstore.Write{Stream: stream, Expected: expected, Events: []eventstore.NewEvent{
+		{Type: "Happened", Data: []byte(data), Number: eventstore.NextNumber},
+	}}
+}
+
+// keyed adds an idempotency key to a write.
+func keyed(w eventstore.Write, key byte) eventstore.Write {
+	w.Key = &eventstore.Key{Hash: [16]byte{key, 1}, Fingerprint: [8]byte{key}}
+	return w
+}
+
+// all returns the data of all events.
+func all(t testing.TB, log *Log) (data []string) {
+	t.Helper()
+	for after := eventstore.Position(0); ; {
+		page, err := log.ReadAll(context.Background(), after, eventstore.MaxPage)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page) == 0 {
+			return data
+		}
+		for _, e := range page {
+			data = append(data, string(e.Data))
+		}
+		after = page[len(page)-1].Position
+	}
+}
+
+// verified fails unless the whole log is as it was written.
+func verified(t testing.TB, log *Log) Verified {
+	t.Helper()
+	v, err := log.Verify(context.Background(), func(_, _ eventstore.Position) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}

@@ -161,10 +161,13 @@ begin
 			version = excluded.version, position = excluded.position, events = excluded.events,
 			recorded_at = excluded.recorded_at, data = excluded.data, batch = excluded.batch;
 	v_id := v_id + cardinality(p_keys);
-	delete from {s}.outcomes where id in (
-		select o.id from (select id, recorded_at from {s}.outcomes order by id limit 5000) o
-		where o.id <= v_id - p_keep or o.recorded_at < p_moment - p_keep_for
-	);
+	while exists (select from (select id, recorded_at from {s}.outcomes order by id limit 1) o
+			where o.id <= v_id - p_keep or o.recorded_at < p_moment - p_keep_for) loop
+		delete from {s}.outcomes where id in (
+			select o.id from (select id, recorded_at from {s}.outcomes order by id limit 100) o
+			where o.id <= v_id - p_keep or o.recorded_at < p_moment - p_keep_for
+		);
+	end loop;
 end $$;
 
 create function {s}.arrive() returns void
