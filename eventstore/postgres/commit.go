@@ -38,11 +38,10 @@ func (l *Log) Commit(ctx context.Context, batch []eventstore.Write) ([]eventstor
 			l.away = false
 			return results, nil
 		}
-		verdict := judge(err)
 		if own, ok := errors.AsType[*ownError](err); ok {
 			return nil, own.err
 		}
-		if verdict == again || verdict == lost {
+		if verdict := judge(err); verdict == again || verdict == lost {
 			if sleep(ctx, pause(try)) == nil {
 				continue
 			}
@@ -60,6 +59,17 @@ type ownError struct{ err error }
 
 // Error implements error.
 func (e *ownError) Error() string { return e.err.Error() }
+
+// own returns an ownError, unless the error is one.
+func own(err error) error {
+	if _, ok := errors.AsType[*ownError](err); ok {
+		return err
+	}
+	return &ownError{err}
+}
+
+// Unwrap returns what it is about.
+func (e *ownError) Unwrap() error { return e.err }
 
 // commit is a batch on its way into the log.
 type commit struct {
@@ -92,17 +102,17 @@ func (c *commit) try(ctx context.Context) ([]eventstore.Result, error) {
 			return c.doubt.results, nil
 		}
 		c.doubt = nil
+		if err := l.connectWriter(ctx); err != nil { // it may be gone again
+			return nil, err
+		}
 	}
 	results, err := c.transact(ctx)
 	if err == nil {
 		return results, nil
 	}
-	if !l.writer.IsClosed() {
-		if _, ok := errors.AsType[*pgconn.PgError](err); !ok && c.doubt == nil {
-			if _, ok := errors.AsType[*ownError](err); !ok {
-				err = &ownError{fmt.Errorf("%s: %w", l.name, err)} // the connection is well: it never reached the database
-			}
-		}
+	_, ofServer := errors.AsType[*pgconn.PgError](err)
+	if !ofServer && !l.writer.IsClosed() && c.doubt == nil {
+		err = own(fmt.Errorf("%s: %w", l.name, err)) // the connection is well: this never got to it
 	}
 	l.rollBack(ctx)
 	return nil, err
@@ -219,26 +229,22 @@ type parcel struct {
 
 // pack fills the columns.
 func (p *parcel) pack(ctx context.Context, batch []eventstore.Write, q eventstore.Sequenced, s *state) error {
-	summer, ends := eventstore.NewSummer(), map[string]end{}
-	highest := map[string]int64{}
+	summer, highest := eventstore.NewSummer(), map[string]int64{}
 	for w := range batch {
 		for i := q.First[w]; i < q.First[w+1]; i++ {
 			e := &q.Events[i]
 			r := eventstore.Record{Event: e, Name: e.Stream.String()}
-			if batch[w].Key != nil {
-				r.Key, r.Fingerprint = batch[w].Key.Hash[:], batch[w].Key.Fingerprint[:]
+			if key := batch[w].Key; key != nil {
+				r.Key, r.Fingerprint = key.Hash[:], key.Fingerprint[:]
 			}
-			before, ok := ends[r.Name]
-			if !ok {
-				var err error
-				if before, err = s.end(ctx, r.Name); err != nil {
-					return err
-				}
+			before, err := s.end(ctx, r.Name)
+			if err != nil {
+				return err
 			}
 			r.Previous = before.position
-			ends[r.Name] = end{e.Version, e.Position}
+			s.ends[r.Name] = end{e.Version, e.Position}
 			if e.Number > 0 {
-				highest[e.Stream.Category] = max(highest[e.Stream.Category], e.Number)
+				highest[e.Stream.Category] = e.Number // they only rise
 			}
 			if err := p.packEvent(r, summer); err != nil {
 				return &ownError{err}

@@ -52,7 +52,7 @@ func (l *ledger) clients(ctx context.Context, t *testing.T, n int, stores []*eve
 				for {
 					r, err := stores[rand.IntN(len(stores))].Append(context.Background(), w)
 					unknown := errors.Is(err, eventstore.ErrUnknown)
-					if a.key && (unknown || a.unknown && err != nil) {
+					if a.key && !errors.Is(err, eventstore.ErrClosed) && (unknown || a.unknown && err != nil) {
 						a.unknown = true
 						continue
 					}

@@ -46,7 +46,7 @@ func Migrate(ctx context.Context, address string, opts MigrateOptions) error {
 	if err != nil {
 		return fmt.Errorf("migrate %s: %w", server.name, server.masked(err))
 	}
-	defer hangUp(conn)
+	defer hangUp(ctx, conn)
 	m := migration{server: server, schema: o.Schema, views: views, log: o.Log, role: opts.Role}
 	err = errors.Join(server.check(conn), m.run(ctx, conn))
 	if err != nil {
@@ -255,32 +255,46 @@ func (m *migration) fill(ctx context.Context, tx pgx.Tx, stale []string) error {
 	}
 }
 
-// grant takes the right to execute our functions from everybody, and gives the role
-// what serving takes.
+// grant takes the right to execute our functions from everybody, and gives the roles that
+// serve what serving takes: the one that was named, and those that had it before, who
+// may lack it on tables that were made anew.
 func (m *migration) grant(ctx context.Context, tx pgx.Tx) error {
-	rows, err := tx.Query(ctx, `select p.oid::regprocedure::text from pg_proc p
-		where p.pronamespace = to_regnamespace($1) and p.proowner = current_user::regrole and p.prosecdef`, in(m.schema, "{s}"))
-	if err != nil {
-		return err
-	}
-	functions, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	functions, err := m.list(ctx, tx, `select p.oid::regprocedure::text from pg_proc p
+		where p.pronamespace = to_regnamespace($1) and p.proowner = current_user::regrole and p.prosecdef
+			and (p.proname like 'write\_%' or p.proname in ('take_lock', 'timeline', 'append', 'remember', 'arrive',
+				'make_green', 'register_green', 'flip', 'drop_green'))`)
 	if err != nil || len(functions) == 0 {
 		return err
 	}
-	script := "revoke execute on function " + strings.Join(functions, ", ") + " from public;"
-	if m.role != "" {
-		names := append(ownTables(), m.views.sorted()...)
-		for i, name := range names {
-			names[i] = in(m.schema, "{s}.") + name
-		}
-		role := pgx.Identifier{m.role}.Sanitize()
-		script += in(m.schema, "grant usage on schema {s} to "+role+";") +
-			"grant select on " + strings.Join(names, ", ") + " to " + role + ";" +
-			"grant execute on function " + strings.Join(functions, ", ") + " to " + role + ";"
-	}
-	_, err = tx.Exec(ctx, script)
+	roles, err := m.list(ctx, tx, `select quote_ident(pg_get_userbyid(a.grantee)) from pg_class c, aclexplode(c.relacl) a
+		where c.relnamespace = to_regnamespace($1) and c.relname = 'events' and a.privilege_type = 'SELECT' and a.grantee not in (0, c.relowner)`)
 	if err != nil {
+		return err
+	}
+	if m.role != "" {
+		roles = append(roles, pgx.Identifier{m.role}.Sanitize())
+	}
+	tables := append(ownTables(), m.views.sorted()...)
+	for i, name := range tables {
+		tables[i] = in(m.schema, "{s}.") + name
+	}
+	execute := "execute on function " + strings.Join(functions, ", ")
+	script := "revoke " + execute + " from public;"
+	if len(roles) > 0 {
+		to := " to " + strings.Join(roles, ", ") + ";"
+		script += in(m.schema, "grant usage on schema {s}") + to + "grant select on " + strings.Join(tables, ", ") + to + "grant " + execute + to
+	}
+	if _, err = tx.Exec(ctx, script); err != nil {
 		return fmt.Errorf("grant: %w", err)
 	}
 	return nil
+}
+
+// list returns the texts that a query about the schema finds.
+func (m *migration) list(ctx context.Context, tx pgx.Tx, sql string) ([]string, error) {
+	rows, err := tx.Query(ctx, sql, in(m.schema, "{s}"))
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
 }

@@ -45,11 +45,10 @@ type Log struct {
 	sql     statements
 	readers *pgxpool.Pool
 
-	writer  *pgx.Conn // nil: not connected; used by Commit alone
-	warned  bool      // the server warned during the last commit; used by Commit alone
-	away    bool      // the last commit found the database away; used by Commit alone
-	stopped error     // why Commit takes no more; used by Commit alone
-	closed  atomic.Bool
+	writer *pgx.Conn // nil: not connected; used by Commit alone
+	warned bool      // the server warned during the last commit; used by Commit alone
+	away   bool      // the last commit found the database away; used by Commit alone
+	closed atomic.Bool
 
 	rebuilding sync.Mutex // one rebuild at a time; the database knows of those of others
 }
@@ -70,7 +69,7 @@ func Open(ctx context.Context, address string, opts Options) (*Log, error) {
 	}
 	l.sql = newStatements(l.opts.Schema)
 	if err := l.open(ctx); err != nil {
-		_ = l.Close() // it opens no file and loses nothing
+		l.release(ctx)
 		return nil, err
 	}
 	return l, nil
@@ -101,8 +100,8 @@ func (o Options) withDefaults() Options {
 
 // open connects, and brings the schema to where this program needs it.
 func (l *Log) open(ctx context.Context) error {
-	err := l.patiently(ctx, func(ctx context.Context) error {
-		err := l.prepareSchema(ctx)
+	err := l.patiently(ctx, func(context.Context) error {
+		err := l.prepareSchema(ctx) // which takes as long as the log is, when views are made anew
 		if err != nil && hopeless(err) {
 			return &hopelessError{err}
 		}
@@ -131,7 +130,7 @@ func (l *Log) prepareSchema(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer hangUp(conn)
+	defer hangUp(ctx, conn)
 	if err := l.server.check(conn); err != nil {
 		return &hopelessError{err}
 	}
@@ -168,12 +167,17 @@ func (e *hopelessError) Unwrap() error { return e.err }
 
 // Close closes the connections.
 func (l *Log) Close() error {
+	l.release(context.Background())
+	return nil
+}
+
+// release closes whatever is open.
+func (l *Log) release(ctx context.Context) {
 	l.closed.Store(true)
 	if l.readers != nil {
 		l.readers.Close()
 	}
-	l.disconnect()
-	return nil
+	l.disconnect(ctx)
 }
 
 // pause is how long is waited before the next try, of so many; at most a second.

@@ -126,9 +126,8 @@ func (p *proxy) cut() {
 
 // gate holds commits up inside of the database.
 type gate struct {
-	t          testing.TB
-	url        string
-	hold, open chan struct{}
+	t   testing.TB
+	url string
 }
 
 // newGate makes every transaction that appends wait while the gate is closed.
@@ -147,14 +146,14 @@ func (g *gate) close() (open func()) {
 	if _, err := conn.Exec(ctx, "select pg_advisory_lock(42)"); err != nil {
 		g.t.Fatal(err)
 	}
-	return sync.OnceFunc(func() { hangUp(conn); end() })
+	return sync.OnceFunc(func() { hangUp(context.Background(), conn); end() })
 }
 
 // waiting returns the backend that waits at the gate, once there is one.
 func (g *gate) waiting() (pid int) {
 	g.t.Helper()
 	conn := connect(g.t, g.url)
-	defer hangUp(conn)
+	defer hangUp(context.Background(), conn)
 	for pid == 0 {
 		err := conn.QueryRow(context.Background(), `select coalesce(max(pid), 0) from pg_locks
 			where locktype = 'advisory' and objid = 42 and not granted

@@ -44,7 +44,7 @@ func (l *Log) Rebuild(ctx context.Context, how eventstore.Rebuild) (found events
 	if err != nil {
 		return found, l.explain(err)
 	}
-	defer hangUp(conn) // which also gives the lock of rebuilds back
+	defer hangUp(ctx, conn) // which also gives the lock of rebuilds back
 	alone, err := l.lockRebuilds(ctx, conn)
 	if err != nil || !alone {
 		return found, errors.Join(l.explain(err), notAlone(alone, err))

@@ -114,8 +114,10 @@ type counted struct{}
 // Tables implements eventstore.View.
 func (counted) Tables() []eventstore.Table {
 	return []eventstore.Table{{Name: "counted", Columns: []eventstore.Column{
-		{Name: "id", Type: eventstore.IntColumn}, {Name: "events", Type: eventstore.IntColumn},
-		{Name: "data", Type: eventstore.TextColumn}, {Name: "at", Type: eventstore.TimeColumn},
+		{Name: "id", Type: eventstore.IntColumn},
+		{Name: "events", Type: eventstore.IntColumn},
+		{Name: "data", Type: eventstore.TextColumn},
+		{Name: "at", Type: eventstore.TimeColumn},
 	}, Indexes: []string{"events"}}}
 }
 
@@ -191,7 +193,7 @@ func TestARebuildWhoseProcessDiedIsTidiedUp(t *testing.T) {
 	}
 	left := func() (tables []string) {
 		conn := connect(t, url)
-		defer hangUp(conn)
+		defer hangUp(context.Background(), conn)
 		err := conn.QueryRow(t.Context(), "select coalesce(array_agg(relname::text order by relname), '{}') from pg_class where relname ~ '^counted(_green|_old)?$'").Scan(&tables)
 		if err != nil {
 			t.Fatal(err)
@@ -207,7 +209,7 @@ func TestARebuildWhoseProcessDiedIsTidiedUp(t *testing.T) {
 				t.Errorf("while it is rebuilt, there is %v", got)
 			}
 			conn := connect(t, url) // nobody is left who could tidy up
-			defer hangUp(conn)
+			defer hangUp(context.Background(), conn)
 			if _, err := conn.Exec(t.Context(), "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and pid <> pg_backend_pid() and database = (select oid from pg_database where datname = current_database())"); err != nil {
 				t.Error(err)
 			}

@@ -7,21 +7,19 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// schemaVersion is the version of the tables and functions that this program makes and
-// knows. It also works on the next one: migrations only add what an older program does
-// not mind (expand), and take away in the version after that (contract). So the
-// replicas of two releases can run beside each other while one takes the place of the
-// other.
-const schemaVersion = 1
-
 // lockClass is "ENSB": the upper half of the number of every advisory lock of ours. The
 // lower half is the number that Postgres gave to a table of the log, so that two logs
 // in one database do not wait for each other.
 const lockClass = 0x454e5342
 
-// migrations returns what makes version n+1 out of version n. They are run by the
-// owner of the schema, in one transaction, and never changed once released. {s} is the
-// name of the schema.
+// migrations returns what makes version n+1 of the schema out of version n. They are run
+// by the owner, in one transaction, and never changed once released. {s} is the name of
+// the schema.
+//
+// A program works on the version that they come to and on the next one: a migration only
+// adds what an older program does not mind (expand), and takes away in the version after
+// that (contract). So the replicas of two releases can run beside each other while one
+// takes the place of the other.
 func migrations() []string { return []string{tables + functions} }
 
 // tables are drawn in docs/format/postgres.md.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -80,9 +79,8 @@ func (s *server) connect(ctx context.Context) (*pgx.Conn, error) {
 
 // check refuses servers on which the promises of this package do not hold.
 func (s *server) check(conn *pgx.Conn) error {
-	version := conn.PgConn().ParameterStatus("server_version")
-	major, _, _ := strings.Cut(version, ".")
-	if n, err := strconv.Atoi(strings.TrimRight(major, "develbtarc0 ")); err == nil && n < oldest {
+	version, major := conn.PgConn().ParameterStatus("server_version"), 0
+	if _, err := fmt.Sscanf(version, "%d", &major); err == nil && major < oldest {
 		return fmt.Errorf("%s is Postgres %s; version %d or later is needed", s.name, version, oldest)
 	}
 	if encoding := conn.PgConn().ParameterStatus("server_encoding"); encoding != "UTF8" {
@@ -92,8 +90,8 @@ func (s *server) check(conn *pgx.Conn) error {
 }
 
 // hangUp closes a connection, and does not wait for a server that does not answer.
-func hangUp(conn *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+func hangUp(ctx context.Context, conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	_ = conn.Close(ctx) // there is nothing left to do about it
 }

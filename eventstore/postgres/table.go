@@ -113,11 +113,12 @@ func (t *table) ddl(schema string) string {
 			cols[i] = c.Name + " bigint not null default 0"
 		}
 	}
-	sql := in(schema, "create table {s}.") + "{table} (" + strings.Join(cols, ", ") + ");"
+	var sql strings.Builder
+	fmt.Fprintf(&sql, in(schema, "create table {s}.{table} (%s);"), strings.Join(cols, ", "))
 	for _, c := range t.def.Indexes {
-		sql += in(schema, " create index on {s}.") + "{table} (" + c + ", " + t.def.Columns[0].Name + ");"
+		fmt.Fprintf(&sql, in(schema, " create index on {s}.{table} (%s, %s);"), c, t.def.Columns[0].Name)
 	}
-	return sql
+	return sql.String()
 }
 
 // writer returns the function that changes rows of the table, and of its green

@@ -35,7 +35,7 @@ func (l *Log) Verify(ctx context.Context, progress func(done, total eventstore.P
 	if err != nil {
 		return v, l.explain(err)
 	}
-	defer hangUp(conn)
+	defer hangUp(ctx, conn)
 	// One snapshot for all of it: the transaction is idle while this process computes.
 	if _, err := conn.Exec(ctx, "set idle_in_transaction_session_timeout = 0"); err != nil {
 		return v, l.explain(err)

@@ -40,15 +40,15 @@ func (v *views) sorted() []string { return slices.Sorted(maps.Keys(v.tables)) }
 // rows returns what events change, by table.
 func (v *views) rows(events []eventstore.Event) (map[string][]eventstore.Row, error) {
 	changes := map[string][]eventstore.Row{}
-	for i := range events {
+	for _, e := range events {
 		for _, view := range v.list {
-			rows, err := view.Rows(events[i])
+			rows, err := view.Rows(e)
 			if err != nil {
-				return nil, fmt.Errorf("view of event %d: %w", events[i].Position, err)
+				return nil, fmt.Errorf("view of event %d: %w", e.Position, err)
 			}
 			for _, row := range rows {
 				if v.tables[row.Table] == nil {
-					return nil, fmt.Errorf("row of table %s for event %d: no view has this table", row.Table, events[i].Position)
+					return nil, fmt.Errorf("row of table %s for event %d: no view has this table", row.Table, e.Position)
 				}
 				changes[row.Table] = append(changes[row.Table], row)
 			}

@@ -27,7 +27,7 @@ func (l *Log) connectWriter(ctx context.Context) error {
 		return err
 	}
 	if _, err := conn.Exec(ctx, in(l.opts.Schema, "select {s}.arrive()")); err != nil {
-		hangUp(conn)
+		hangUp(ctx, conn)
 		return err
 	}
 	l.writer = conn
@@ -35,9 +35,9 @@ func (l *Log) connectWriter(ctx context.Context) error {
 }
 
 // disconnect closes the connection that commits.
-func (l *Log) disconnect() {
+func (l *Log) disconnect(ctx context.Context) {
 	if l.writer != nil {
-		hangUp(l.writer)
+		hangUp(ctx, l.writer)
 		l.writer = nil
 	}
 }
@@ -55,7 +55,7 @@ func (l *Log) rollBack(ctx context.Context) {
 		return
 	}
 	if _, err := l.writer.Exec(ctx, "rollback"); err != nil {
-		l.disconnect()
+		l.disconnect(ctx)
 	}
 }
 
