@@ -88,7 +88,7 @@ func BenchmarkAppend(b *testing.B) {
 type transactions struct{ pool *pgxpool.Pool }
 
 func newTransactions(b *testing.B, url string, connections int32) (*transactions, error) {
-	exec(b, url, `create table events (position bigserial primary key, stream text collate "C" not null, version bigint not null,
+	execute(b, url, `create table events (position bigserial primary key, stream text collate "C" not null, version bigint not null,
 		number bigserial, type text not null, recorded_at timestamptz not null default now(), data bytea not null, unique (stream, version))`,
 		`create table outcomes (key bytea primary key, position bigint not null)`)
 	config, err := pgxpool.ParseConfig(url)
@@ -136,7 +136,7 @@ func BenchmarkReplay(b *testing.B) {
 	}); err != nil {
 		b.Fatal(err)
 	}
-	exec(b, url, "vacuum analyze events")
+	execute(b, url, "vacuum analyze events")
 	b.ResetTimer()
 	took, err := bench.Replay(b.Context(), store, b.N)
 	if err != nil {

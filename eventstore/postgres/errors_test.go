@@ -84,7 +84,7 @@ func TestWhatAnErrorOfTheServerMeans(t *testing.T) {
 
 // raising makes every append fail with an error of the server.
 func raising(t *testing.T, url, code string) {
-	exec(t, url, "drop trigger if exists raise on commits", "drop function if exists raise_it",
+	execute(t, url, "drop trigger if exists raise on commits", "drop function if exists raise_it",
 		fmt.Sprintf("create function raise_it() returns trigger language plpgsql as $$ begin raise exception 'it is made to fail' using errcode = '%s'; end $$", code),
 		"create trigger raise before insert on commits execute function raise_it()")
 }
@@ -116,7 +116,7 @@ func TestAnErrorOfTheServerIsTriedAgainOrSaid(t *testing.T) {
 	log.away, log.opts.Patience = false, time.Minute
 	passed := make(chan error, 1)
 	go func() { passed <- commit() }()
-	exec(t, url, "drop trigger raise on commits")
+	execute(t, url, "drop trigger raise on commits")
 	if err := <-passed; err != nil {
 		t.Errorf("what had passed came out as %v", err)
 	}

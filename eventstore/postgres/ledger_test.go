@@ -125,7 +125,7 @@ func TestNothingAcknowledgedIsLostWhenLinesAreCut(t *testing.T) {
 	}
 	for i := range cuts {
 		if i%4 == 3 {
-			exec(t, url, "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and random() < 0.5")
+			execute(t, url, "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and random() < 0.5")
 			continue
 		}
 		p.budget.Store(1 + rand.Int64N(30_000))

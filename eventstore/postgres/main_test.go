@@ -59,8 +59,8 @@ func rebuildDriver(d eventstore.Driver, ctx context.Context, how eventstore.Rebu
 	return d.(*Log).Rebuild(ctx, how)
 }
 
-// exec runs statements as the owner.
-func exec(t testing.TB, url string, statements ...string) {
+// execute runs statements as the owner.
+func execute(t testing.TB, url string, statements ...string) {
 	t.Helper()
 	conn, err := pgx.Connect(context.Background(), url)
 	if err != nil {

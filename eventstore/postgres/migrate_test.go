@@ -25,11 +25,11 @@ func TestAProgramWorksOnItsOwnSchemaAndTheNext(t *testing.T) {
 	if err := commit(log, "own"); err != nil {
 		t.Fatal(err)
 	}
-	exec(t, url, fmt.Sprint("update schema_version set version = ", known+1))
+	execute(t, url, fmt.Sprint("update schema_version set version = ", known+1))
 	if err := errors.Join(commit(log, "next"), commit(open(t, url, Options{}), "next, opened")); err != nil {
 		t.Fatal(err)
 	}
-	exec(t, url, fmt.Sprint("update schema_version set version = ", known+2))
+	execute(t, url, fmt.Sprint("update schema_version set version = ", known+2))
 	_, opened := Open(t.Context(), url, Options{Log: quiet()})
 	migrated := Migrate(t.Context(), url, MigrateOptions{Log: quiet()})
 	for what, err := range map[string]error{"a commit": commit(log, "beyond"), "opening": opened, "migrating": migrated} {
@@ -165,12 +165,12 @@ func TestAViewWithANewColumnIsFilledWhileOlderReplicasGoOn(t *testing.T) {
 // TestADatabaseThatIsSomethingElseIsLeftAlone, such as the one of the Spring system.
 func TestADatabaseThatIsSomethingElseIsLeftAlone(t *testing.T) {
 	url := servertest.Postgres(t)
-	exec(t, url, "create table counted (id bigint primary key)", "insert into counted values (7)")
+	execute(t, url, "create table counted (id bigint primary key)", "insert into counted values (7)")
 	_, err := Open(t.Context(), url, Options{Views: []eventstore.View{counted{}}, Log: quiet()})
 	if err == nil || !strings.Contains(err.Error(), "tables counted that are not of a log") || !strings.Contains(err.Error(), "empty database") {
 		t.Fatalf("got %v", err)
 	}
-	exec(t, url, "update counted set id = id where id = 7")
+	execute(t, url, "update counted set id = id where id = 7")
 	if _, err := Open(t.Context(), url, Options{Log: quiet()}); err != nil { // nothing of it is in the way
 		t.Fatal(err)
 	}

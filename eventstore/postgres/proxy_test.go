@@ -132,7 +132,7 @@ type gate struct {
 
 // newGate makes every transaction that appends wait while the gate is closed.
 func newGate(t testing.TB, address string) *gate {
-	exec(t, address,
+	execute(t, address,
 		`create function wait_at_gate() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock_shared(42); return null; end $$`,
 		`create trigger gate after insert on commits execute function wait_at_gate()`)
 	return &gate{t: t, url: address}
@@ -168,5 +168,5 @@ func (g *gate) waiting() (pid int) {
 // terminate ends a backend, as an operator does.
 func terminate(t testing.TB, address string, pid int) {
 	t.Helper()
-	exec(t, address, fmt.Sprintf("select pg_terminate_backend(%d)", pid))
+	execute(t, address, fmt.Sprintf("select pg_terminate_backend(%d)", pid))
 }

@@ -160,7 +160,7 @@ func TestARebuildTakesInWhatOtherReplicasWrite(t *testing.T) {
 		})
 	}
 	defer close(stop)
-	exec(t, url, "insert into counted values (99, 1, 'wrong', now())")
+	execute(t, url, "insert into counted values (99, 1, 'wrong', now())")
 	refused := 0
 	for round := range 4 {
 		found, err := logs[0].Rebuild(t.Context(), eventstore.Rebuild{Between: func(ctx context.Context, step func() error) error {

@@ -12,8 +12,8 @@ import (
 func role(t testing.TB, address string) string {
 	t.Helper()
 	name, password := "role_"+strings.ToLower(rand.Text()), rand.Text()
-	exec(t, address, fmt.Sprintf("create role %s login password '%s'", name, password))
-	t.Cleanup(func() { exec(t, address, "drop owned by "+name, "drop role "+name) })
+	execute(t, address, fmt.Sprintf("create role %s login password '%s'", name, password))
+	t.Cleanup(func() { execute(t, address, "drop owned by "+name, "drop role "+name) })
 	u, err := url.Parse(address)
 	if err != nil {
 		t.Fatal(err)

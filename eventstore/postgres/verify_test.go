@@ -35,7 +35,7 @@ func TestVerifyFindsWhateverIsChanged(t *testing.T) {
 	if v := verified(t, log); v.Events != 5 || v.Commits != 3 || v.Streams != 3 || v.Rows != 3 {
 		t.Fatalf("%+v", v)
 	}
-	exec(t, url, "create table kept as select * from events", "create table kept_commits as select * from commits",
+	execute(t, url, "create table kept as select * from events", "create table kept_commits as select * from commits",
 		"create table kept_rows as select * from counted", "create table kept_lineage as select * from lineage")
 	const swap = "update events set data = case position when 1 then 'three'::bytea else 'one' end where position in (1, 3)"
 	for what, at := range map[string]eventstore.Position{
@@ -68,13 +68,13 @@ func TestVerifyFindsWhateverIsChanged(t *testing.T) {
 		"delete from events where position > 3; delete from commits where first > 3":                                   0, // the counter knows
 		"insert into events select 6, 'thing-8', 1, 0, 6, type, recorded_at, crc, data from events where position = 1": 6,
 	} {
-		exec(t, url, what)
+		execute(t, url, what)
 		_, err := log.Verify(t.Context(), func(_, _ eventstore.Position) {})
 		damage, ok := errors.AsType[*eventstore.DamageError](err)
 		if !ok || damage.Position != at || strings.Contains(damage.Log, "password") || damage.Hint == "" {
 			t.Errorf("%s: %v, should be at %d", what, err, at)
 		}
-		exec(t, url, "truncate events, commits, counted, lineage", "insert into events select * from kept", "insert into commits select * from kept_commits",
+		execute(t, url, "truncate events, commits, counted, lineage", "insert into events select * from kept", "insert into commits select * from kept_commits",
 			"insert into counted select * from kept_rows", "insert into lineage select * from kept_lineage", "update counters set highest = 5")
 	}
 	verified(t, log)
@@ -87,9 +87,9 @@ func TestDamageIsNotServed(t *testing.T) {
 	story(t, log)
 	for _, what := range []string{"changed", "missing"} {
 		if what == "changed" {
-			exec(t, url, "update events set data = 'forged' where position = 3")
+			execute(t, url, "update events set data = 'forged' where position = 3")
 		} else {
-			exec(t, url, "delete from events where position = 3")
+			execute(t, url, "delete from events where position = 3")
 		}
 		before, err := log.ReadAll(t.Context(), 0, 10)
 		if err != nil || len(before) != 2 {
@@ -121,7 +121,7 @@ func TestAKeyThatHasExpiredIsNewAndItsRowGoes(t *testing.T) {
 	if use(1) == nil {
 		t.Fatal("a key is forgotten at once")
 	}
-	exec(t, url, "update outcomes set recorded_at = recorded_at - interval '25 hours'") // a quiet day
+	execute(t, url, "update outcomes set recorded_at = recorded_at - interval '25 hours'") // a quiet day
 	if use(1) != nil {
 		t.Fatal("a key is remembered for more than a day")
 	}
