@@ -91,20 +91,14 @@ func (m *migration) ensure(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // version returns the version of the schema, 0 if there is none.
-func (m *migration) version(ctx context.Context, on querier) (version int, err error) {
+func (m *migration) version(ctx context.Context, conn *pgx.Conn) (version int, err error) {
 	var exists bool
-	err = on.QueryRow(ctx, "select to_regclass($1) is not null", in(m.schema, "{s}.schema_version")).Scan(&exists)
+	err = conn.QueryRow(ctx, "select to_regclass($1) is not null", in(m.schema, "{s}.schema_version")).Scan(&exists)
 	if err != nil || !exists {
 		return 0, err
 	}
-	err = on.QueryRow(ctx, in(m.schema, "select version from {s}.schema_version")).Scan(&version)
+	err = conn.QueryRow(ctx, in(m.schema, "select version from {s}.schema_version")).Scan(&version)
 	return version, err
-}
-
-// querier is a connection or a transaction.
-type querier interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
 // run migrates, in one transaction.
@@ -117,7 +111,7 @@ func (m *migration) run(ctx context.Context, conn *pgx.Conn) error {
 		if _, err := tx.Exec(ctx, "select pg_advisory_xact_lock($1)", migrateLock); err != nil {
 			return err
 		}
-		found, err := m.version(ctx, tx)
+		found, err := m.version(ctx, tx.Conn())
 		if err != nil {
 			return err
 		}
@@ -178,8 +172,8 @@ func (m *migration) upgrade(ctx context.Context, tx pgx.Tx, found int) error {
 
 // stale returns the tables of views that are not in the database as they are defined. A
 // table with further columns at its end is one of a newer program: they have defaults.
-func (m *migration) stale(ctx context.Context, on querier) (names []string, err error) {
-	rows, err := on.Query(ctx, in(m.schema, "select name, columns, indexes from {s}.views"))
+func (m *migration) stale(ctx context.Context, conn *pgx.Conn) (names []string, err error) {
+	rows, err := conn.Query(ctx, in(m.schema, "select name, columns, indexes from {s}.views"))
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +201,7 @@ func (m *migration) stale(ctx context.Context, on querier) (names []string, err 
 // makeViews makes the tables of views that are not there as they are defined, and fills
 // them from the log. Nobody can append meanwhile.
 func (m *migration) makeViews(ctx context.Context, tx pgx.Tx) error {
-	stale, err := m.stale(ctx, tx)
+	stale, err := m.stale(ctx, tx.Conn())
 	if err != nil || len(stale) == 0 {
 		return err
 	}

@@ -97,7 +97,7 @@ func TestARoleThatServesCanOnlyAppendAndRead(t *testing.T) {
 }
 
 // longer is counted with one more column.
-type longer struct{ counted }
+type longer struct{}
 
 // Tables implements eventstore.View.
 func (longer) Tables() []eventstore.Table {

@@ -139,7 +139,7 @@ func (r *rebuild) make(ctx context.Context) error {
 	}
 	return r.step(ctx, func(tx pgx.Tx) error {
 		var err error
-		if r.found.Position, err = r.head(ctx, tx); err != nil {
+		if r.found.Position, err = r.head(ctx, tx.Conn()); err != nil {
 			return err
 		}
 		return r.call(ctx, tx, "flip")
@@ -175,8 +175,8 @@ func (r *rebuild) call(ctx context.Context, tx pgx.Tx, function string) error {
 }
 
 // head returns where the log ends.
-func (r *rebuild) head(ctx context.Context, on querier) (p eventstore.Position, err error) {
-	err = on.QueryRow(ctx, in(r.log.opts.Schema, "select coalesce(max(last), 0) from {s}.commits")).Scan((*int64)(&p))
+func (r *rebuild) head(ctx context.Context, conn *pgx.Conn) (p eventstore.Position, err error) {
+	err = conn.QueryRow(ctx, in(r.log.opts.Schema, "select coalesce(max(last), 0) from {s}.commits")).Scan((*int64)(&p))
 	return p, err
 }
 
@@ -199,13 +199,13 @@ func (r *rebuild) slice(ctx context.Context) error {
 			return err
 		}
 		at := until
-		end, err := r.head(ctx, tx)
+		end, err := r.head(ctx, tx.Conn())
 		if err != nil {
 			return err
 		}
 		done := end-at <= finishWith
 		if done {
-			rest, err := r.readFrom(ctx, tx, at, end)
+			rest, err := r.readFrom(ctx, tx.Conn(), at, end)
 			if err != nil {
 				return err
 			}
@@ -228,10 +228,10 @@ func (r *rebuild) read(ctx context.Context, until eventstore.Position) (map[stri
 }
 
 // readFrom returns what the events after a position up to another change.
-func (r *rebuild) readFrom(ctx context.Context, on querier, after, until eventstore.Position) (map[string][]eventstore.Row, error) {
+func (r *rebuild) readFrom(ctx context.Context, conn *pgx.Conn, after, until eventstore.Position) (map[string][]eventstore.Row, error) {
 	all := map[string][]eventstore.Row{}
 	for after < until {
-		p, err := r.log.page(ctx, on, r.log.sql.all, int64(after), min(int64(until-after), eventstore.MaxPage))
+		p, err := r.log.page(ctx, conn, r.log.sql.all, int64(after), min(int64(until-after), eventstore.MaxPage))
 		if err != nil || len(p.events) == 0 {
 			return nil, cmpErr(err, p.damage, r.log.damage(after+1, "the event is missing"))
 		}
