@@ -54,7 +54,7 @@ func (l *Log) Commit(ctx context.Context, batch []eventstore.Write) ([]eventstor
 	}
 }
 
-// ownError is one that this program has made, and no database can change.
+// ownError is one that trying again would not change.
 type ownError struct{ err error }
 
 // Error implements error.

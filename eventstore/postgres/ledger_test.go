@@ -119,7 +119,7 @@ func TestNothingAcknowledgedIsLostWhenLinesAreCut(t *testing.T) {
 	l := &ledger{answers: map[string]answer{}}
 	ctx, stop := context.WithCancel(t.Context())
 	clients := l.clients(ctx, t, 8, stores)
-	cuts := 60
+	cuts := 30
 	if n, err := strconv.Atoi(os.Getenv("ENSEMBLE_KILL_ROUNDS")); err == nil {
 		cuts = n
 	}

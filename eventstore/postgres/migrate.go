@@ -75,7 +75,7 @@ func (m *migration) ensure(ctx context.Context, conn *pgx.Conn) error {
 	}
 	known := len(migrations())
 	if found > known+1 {
-		return &hopelessError{&VersionError{Store: m.server.name, Found: found, Known: known}}
+		return &ownError{&VersionError{Store: m.server.name, Found: found, Known: known}}
 	}
 	if found >= known {
 		stale, err := m.stale(ctx, conn)
@@ -85,7 +85,7 @@ func (m *migration) ensure(ctx context.Context, conn *pgx.Conn) error {
 	}
 	err = m.run(ctx, conn)
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "42501" { // insufficient privilege
-		return &hopelessError{&VersionError{Store: m.server.name, Found: found, Known: known}}
+		return &ownError{&VersionError{Store: m.server.name, Found: found, Known: known}}
 	}
 	return err
 }
@@ -130,7 +130,7 @@ func (m *migration) upgrade(ctx context.Context, tx pgx.Tx, found int) error {
 	all := migrations()
 	switch {
 	case found > len(all)+1:
-		return &VersionError{Store: m.server.name, Found: found, Known: len(all)}
+		return &ownError{&VersionError{Store: m.server.name, Found: found, Known: len(all)}}
 	case found >= len(all):
 		return nil
 	}
@@ -144,8 +144,8 @@ func (m *migration) upgrade(ctx context.Context, tx pgx.Tx, found int) error {
 			return err
 		}
 		if len(taken) > 0 {
-			return fmt.Errorf("the schema %s has tables %s that are not of a log; choose an empty database, or bring what is in this one into a log with 'ensemble import --from-postgres'",
-				m.schema, strings.Join(taken, ", "))
+			return &ownError{fmt.Errorf("the schema %s has tables %s that are not of a log; choose an empty database, or bring what is in this one into a log with 'ensemble import --from-postgres'",
+				m.schema, strings.Join(taken, ", "))}
 		}
 		var exists bool
 		if err := tx.QueryRow(ctx, "select to_regnamespace($1) is not null", in(m.schema, "{s}")).Scan(&exists); err != nil {
@@ -231,11 +231,14 @@ func (m *migration) fill(ctx context.Context, tx pgx.Tx, stale []string) error {
 	for after := eventstore.Position(0); ; {
 		page, err := l.page(ctx, tx, l.sql.all, after, eventstore.MaxPage)
 		if err != nil || len(page.events) == 0 {
-			return errors.Join(err, page.damage)
+			if page.damage != nil {
+				return &ownError{page.damage}
+			}
+			return err
 		}
 		changes, err := m.views.rows(page.events)
 		if err != nil {
-			return err
+			return &ownError{err}
 		}
 		for _, name := range stale {
 			if len(changes[name]) == 0 {

@@ -103,7 +103,7 @@ func (l *Log) open(ctx context.Context) error {
 	err := l.patiently(ctx, func(context.Context) error {
 		err := l.prepareSchema(ctx) // which takes as long as the log is, when views are made anew
 		if err != nil && hopeless(err) {
-			return &hopelessError{err}
+			return &ownError{err}
 		}
 		return err
 	})
@@ -132,7 +132,7 @@ func (l *Log) prepareSchema(ctx context.Context) error {
 	}
 	defer hangUp(ctx, conn)
 	if err := l.server.check(conn); err != nil {
-		return &hopelessError{err}
+		return &ownError{err}
 	}
 	m := migration{server: l.server, schema: l.opts.Schema, views: l.views, log: l.opts.Log}
 	if err := m.ensure(ctx, conn); err != nil {
@@ -155,15 +155,6 @@ func (l *Log) warnOfRisks(ctx context.Context, conn *pgx.Conn) {
 		}
 	}
 }
-
-// hopelessError is one that trying again would not change.
-type hopelessError struct{ err error }
-
-// Error implements error.
-func (e *hopelessError) Error() string { return e.err.Error() }
-
-// Unwrap returns what it is about.
-func (e *hopelessError) Unwrap() error { return e.err }
 
 // Close closes the connections.
 func (l *Log) Close() error {
@@ -213,10 +204,7 @@ func (l *Log) patiently(ctx context.Context, read func(context.Context) error) e
 		case l.closed.Load():
 			return fmt.Errorf("read %s: %w", l.name, eventstore.ErrClosed)
 		}
-		if h, ok := errors.AsType[*hopelessError](err); ok {
-			if v, ok := errors.AsType[*VersionError](err); ok {
-				return v
-			}
+		if h, ok := errors.AsType[*ownError](err); ok {
 			return fmt.Errorf("%s: %w", l.name, l.server.masked(h.err))
 		}
 		if v := judge(err); v != again && v != lost || limit.Err() != nil {
