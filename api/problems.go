@@ -108,7 +108,7 @@ func storeFailure(err error) failure {
 		return failure{slug: wire.ShuttingDown, retry: retryStart}
 	case errors.Is(err, eventstore.ErrUnknown):
 		return failure{slug: wire.OutcomeUnknown, retry: retrySoon}
-	case errors.Is(err, eventstore.ErrBusy), errors.Is(err, recommendation.ErrAway):
+	case errors.Is(err, eventstore.ErrBusy), errors.Is(err, eventstore.ErrAway), errors.Is(err, recommendation.ErrAway):
 		return failure{slug: wire.Busy, retry: retrySoon}
 	case errors.Is(err, eventstore.ErrFull):
 		return failure{slug: wire.StorageFull, retry: retryLater}

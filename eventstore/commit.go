@@ -184,15 +184,17 @@ func (s *Store) publish(results []Result, took time.Duration) {
 	}
 }
 
-// refuse answers a batch whose commit failed. Only a full disk is survivable.
+// refuse answers a batch whose commit failed. A full disk and a database that is away
+// are survivable: the driver knows what is in the log, or finds out.
 func refuse(batch []*request, err error) error {
-	if !errors.Is(err, ErrFull) && !errors.Is(err, ErrUnknown) {
+	survivable := errors.Is(err, ErrFull) || errors.Is(err, ErrAway)
+	if !survivable && !errors.Is(err, ErrUnknown) {
 		err = fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
 	for _, r := range batch {
 		r.finish(Result{}, err)
 	}
-	if errors.Is(err, ErrFull) {
+	if survivable {
 		return nil
 	}
 	return err

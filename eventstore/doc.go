@@ -57,6 +57,10 @@
 // failed fsync left on the disk can't be asked; whoever opens the log again sees
 // the truth, and the idempotency key brings the old answer back.
 //
+// A database on another machine is different: it can be asked, later. A driver for one
+// finds out what became of a commit whose answer was lost, and goes on; what it could
+// not find out in time is unknown to the caller, and no reason to stop ([ErrAway]).
+//
 // # Views and keys in the same commit
 //
 // The rows of views and the outcomes of idempotency keys are written in the same
@@ -78,6 +82,6 @@
 // Filling in order is what makes it simple. The new tables are at every moment what
 // the log says up to some position; nobody has to know which of two rows is newer.
 //
-// Drivers live below this package (memory, sqlite); package storetest holds the
+// Drivers live below this package (memory, sqlite, postgres); package storetest holds the
 // contract as a suite that every driver passes.
 package eventstore

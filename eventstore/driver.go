@@ -16,9 +16,10 @@ type Driver interface {
 	// returns only when the transaction is durable. It is called by one
 	// goroutine at a time.
 	//
-	// Errors: ErrFull, nothing was written and a later Commit may succeed;
-	// ErrUnknown, the transaction may or may not be durable, and the driver
-	// refuses any further Commit unless it can tell.
+	// Errors: ErrFull and ErrAway, nothing was written and a later Commit may
+	// succeed; ErrUnknown, the transaction may or may not be durable, and the
+	// driver refuses any further Commit unless it can tell. A driver that finds
+	// out by itself what became of it says ErrUnknown and ErrAway.
 	Commit(ctx context.Context, batch []Write) ([]Result, error)
 	// ReadStream returns up to limit events of a stream with a version above
 	// after, ascending.

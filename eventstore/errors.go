@@ -16,6 +16,10 @@ var (
 	// ErrFull means the disk is full. Nothing was written; the log goes on
 	// reading, and writing once there is space again.
 	ErrFull = errors.New("no space left for the log")
+	// ErrAway means the database of the log can't be reached, or can't work now: it
+	// starts, fails over, or somebody holds its lock. Try again in a moment; the log
+	// goes on by itself. Nothing was written, unless the error is ErrUnknown too.
+	ErrAway = errors.New("the database of the log can't be reached")
 	// ErrClosed means the log was closed or has stopped after an I/O error.
 	// Nothing was written.
 	ErrClosed = errors.New("the log is closed")

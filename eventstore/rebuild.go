@@ -105,8 +105,8 @@ type task struct {
 
 // Between runs fn between two commits, on the committer's goroutine: while it
 // runs, nothing is committed, so it has to be short. Under load the two take
-// turns. An error of fn is returned; one that is ErrUnknown stops the log as a
-// commit of unknown outcome does.
+// turns. An error of fn is returned; one that is ErrUnknown, and not ErrAway, stops
+// the log as a commit of unknown outcome does.
 //
 // Errors: ErrClosed and the context's, fn was not run; those of fn.
 func (s *Store) Between(ctx context.Context, fn func() error) error {
@@ -129,7 +129,7 @@ func (s *Store) Between(ctx context.Context, fn func() error) error {
 func (t *task) do() error {
 	t.err = t.run()
 	close(t.done)
-	if errors.Is(t.err, ErrUnknown) {
+	if errors.Is(t.err, ErrUnknown) && !errors.Is(t.err, ErrAway) {
 		return t.err
 	}
 	return nil

@@ -74,8 +74,8 @@ func Open(ctx context.Context, driver Driver, opts Options) (*Store, error) {
 
 // Append appends one write and returns once it is durable.
 //
-// Errors: ConflictError, ErrInvalid, ErrBusy, ErrFull, ErrClosed: nothing was
-// written. ErrUnknown: it may have been written. The context's error: it ended
+// Errors: ConflictError, ErrInvalid, ErrBusy, ErrFull, ErrAway, ErrClosed: nothing
+// was written. ErrUnknown, also together with ErrAway: it may have been written. The context's error: it ended
 // while the write was still waiting, nothing was written.
 func (s *Store) Append(ctx context.Context, w Write) (Result, error) {
 	if err := w.validate(); err != nil {

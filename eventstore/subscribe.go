@@ -2,6 +2,7 @@ package eventstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -10,7 +11,8 @@ import (
 // Subscribe returns every event after a position: first those in the log, then
 // each new one as it is committed, for ever, without gaps or repeats. It ends
 // with the context's error, or when the log is closed. A slow subscriber reads
-// from the log; it holds no memory but its page.
+// from the log; it holds no memory but its page. While the database is away
+// (ErrAway), it waits.
 //
 // Errors: ErrAhead, DamageError, ErrClosed, those of the driver.
 func (s *Store) Subscribe(ctx context.Context, after Position) iter.Seq2[Event, error] {
@@ -22,7 +24,11 @@ func (s *Store) Subscribe(ctx context.Context, after Position) iter.Seq2[Event, 
 		}
 		for {
 			signal := s.committed() // before reading: a commit in between must wake us
-			page, err := s.driver.ReadAll(ctx, after, pageSize)
+			var page []Event
+			err := s.patiently(ctx, func() (err error) {
+				page, err = s.driver.ReadAll(ctx, after, pageSize)
+				return err
+			})
 			if err != nil {
 				yield(Event{}, fmt.Errorf("read the log after position %d: %w", after, err))
 				return
@@ -36,7 +42,7 @@ func (s *Store) Subscribe(ctx context.Context, after Position) iter.Seq2[Event, 
 			if len(page) > 0 {
 				continue
 			}
-			if err := s.wait(ctx, signal); err != nil {
+			if err := s.wait(ctx, signal, s.opts.Poll); err != nil {
 				yield(Event{}, err)
 				return
 			}
@@ -47,9 +53,30 @@ func (s *Store) Subscribe(ctx context.Context, after Position) iter.Seq2[Event, 
 // pageSize is how many events a subscription reads at once.
 const pageSize = 1000
 
+// away is how long a subscription waits before it asks a database that was away again.
+const away = 100 * time.Millisecond
+
+// patiently reads, and reads again while the database is away. The driver has waited a
+// while before it says so; who follows for ever waits on.
+func (s *Store) patiently(ctx context.Context, read func() error) error {
+	for {
+		err := read()
+		if !errors.Is(err, ErrAway) {
+			return err
+		}
+		if err := s.wait(ctx, nil, away); err != nil {
+			return err
+		}
+	}
+}
+
 // behind returns ErrAhead if the log has not reached the position.
 func (s *Store) behind(ctx context.Context, after Position) error {
-	head, err := s.driver.Head(ctx)
+	var head Head
+	err := s.patiently(ctx, func() (err error) {
+		head, err = s.driver.Head(ctx)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("read the head of the log: %w", err)
 	}
@@ -69,7 +96,7 @@ func (s *Store) Wait(ctx context.Context, p Position) error {
 		if reached || err != nil {
 			return err
 		}
-		if err := s.wait(ctx, signal); err != nil {
+		if err := s.wait(ctx, signal, s.opts.Poll); err != nil {
 			return err
 		}
 	}
@@ -103,11 +130,12 @@ func (s *Store) announce() {
 	s.signal = make(chan struct{})
 }
 
-// wait returns when there may be new events, or with why there will be none.
-func (s *Store) wait(ctx context.Context, signal <-chan struct{}) error {
+// wait returns when there may be new events, at the latest after a while that is not
+// 0, or with why there will be none.
+func (s *Store) wait(ctx context.Context, signal <-chan struct{}, while time.Duration) error {
 	var poll <-chan time.Time
-	if s.opts.Poll > 0 {
-		timer := time.NewTimer(s.opts.Poll)
+	if while > 0 {
+		timer := time.NewTimer(while)
 		defer timer.Stop()
 		poll = timer.C
 	}

@@ -115,7 +115,7 @@ func (e *Eraser) erase(ctx context.Context, id int64) error {
 	}
 }
 
-// remove ends one friendship, as often as it takes while the log is busy or full.
+// remove ends one friendship, as often as it takes while the log is busy, full or away.
 func (e *Eraser) remove(ctx context.Context, id int64, f Friendship) error {
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, eraseRetry) {
 		_, err := e.config.Service.Remove(ctx, f.By, f.To, nil)
@@ -125,7 +125,7 @@ func (e *Eraser) remove(ctx context.Context, id int64, f Friendship) error {
 			return nil
 		case errors.Is(err, ErrNotFriends): // one of the two was faster
 			return nil
-		case !errors.Is(err, eventstore.ErrBusy) && !errors.Is(err, eventstore.ErrFull):
+		case !errors.Is(err, eventstore.ErrBusy) && !errors.Is(err, eventstore.ErrFull) && !errors.Is(err, eventstore.ErrAway):
 			return err
 		}
 		select {

@@ -46,7 +46,7 @@ func (l *Log) Commit(_ context.Context, batch []eventstore.Write) ([]eventstore.
 func (l *Log) failed(err error) error {
 	err = l.classify(err)
 	if errors.Is(err, eventstore.ErrFull) {
-		l.encoder.batch.Reset()
+		l.encoder.Forget()
 		return err
 	}
 	l.broken = fmt.Errorf("%w: %s: %w", eventstore.ErrUnknown, l.path, err)
@@ -193,7 +193,7 @@ func (l *Log) insertEvents(records []record) (chain [32]byte, err error) {
 	if err != nil {
 		return chain, fmt.Errorf("prepare: %w", err)
 	}
-	l.encoder.batch.Reset()
+	l.encoder.Forget()
 	for i := range records {
 		r := &records[i]
 		r.crc = l.encoder.checksum(r)
@@ -205,7 +205,7 @@ func (l *Log) insertEvents(records []record) (chain [32]byte, err error) {
 		}
 	}
 	first := records[0].event.Position
-	chain = l.encoder.chain(l.head.chain, first)
+	chain = l.encoder.Chain(l.head.chain, first)
 	return chain, insertCommit(l.writer, first, chain)
 }
 

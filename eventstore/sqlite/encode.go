@@ -1,11 +1,8 @@
 package sqlite
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"hash"
 	"hash/crc32"
 	"time"
 
@@ -25,62 +22,24 @@ type record struct {
 	crc      uint32
 }
 
-// encoder computes what protects events from silent damage. Its buffers are
-// reused from event to event.
-type encoder struct {
-	table *crc32.Table
-	buf   []byte
-	batch hash.Hash
-}
+// encoder computes what protects records from silent damage.
+type encoder struct{ *eventstore.Summer }
 
-// newEncoder returns an encoder that also computes the digests of batches.
-func newEncoder() encoder { return encoder{table: castagnoli(), batch: sha256.New()} }
+// newEncoder returns an encoder that also computes the hashes of commits.
+func newEncoder() encoder { return encoder{eventstore.NewSummer()} }
 
 // newChecker returns an encoder for checksums alone.
-func newChecker() encoder { return encoder{table: castagnoli()} }
+func newChecker() encoder { return encoder{eventstore.NewChecker()} }
 
 // castagnoli returns the table of CRC32C, which the standard library keeps.
 func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
-// checksum returns the CRC32C (RFC 3720, appendix B.4) over all columns of a
-// record but the checksum itself, and adds them to the digest of the batch. The
-// layout is drawn in docs/format/sqlite.md.
+// checksum returns the CRC32C over all columns of a record but the checksum itself,
+// and adds them to the commit.
 func (e *encoder) checksum(r *record) uint32 {
-	ev := &r.event
-	b := e.buf[:0]
-	for _, n := range [...]int64{
-		int64(ev.Position), int64(ev.Version), int64(r.previous), ev.Number, ev.Time.UnixMicro(),
-	} {
-		b = binary.LittleEndian.AppendUint64(b, uint64(n))
-	}
-	b = appendField(b, r.stream)
-	b = appendField(b, ev.Type)
-	b = appendField(b, ev.Data)
-	b = appendField(b, r.meta)
-	b = appendField(b, r.key)
-	b = appendField(b, r.finger)
-	e.buf = b
-	if e.batch != nil {
-		e.batch.Write(b)
-	}
-	return crc32.Checksum(b, e.table)
-}
-
-// chain ends a batch: it returns the hash that binds its events to all before
-// them, and begins the next batch.
-func (e *encoder) chain(previous [32]byte, first eventstore.Position) [32]byte {
-	var b [72]byte
-	copy(b[:32], previous[:])
-	binary.LittleEndian.PutUint64(b[32:], uint64(first))
-	e.batch.Sum(b[:40])
-	e.batch.Reset()
-	return sha256.Sum256(b[:])
-}
-
-// appendField appends a length and a field, so that no two records have one encoding.
-func appendField[T string | []byte](b []byte, field T) []byte {
-	b = binary.AppendUvarint(b, uint64(len(field)))
-	return append(b, field...)
+	return e.Sum(eventstore.Record{
+		Event: &r.event, Name: r.stream, Meta: r.meta, Previous: r.previous, Key: r.key, Fingerprint: r.finger,
+	})
 }
 
 // encodeMeta returns the metadata as JSON with sorted names, "" for none.

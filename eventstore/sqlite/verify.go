@@ -119,7 +119,7 @@ func (v *verification) before(conn *sqlite.Conn, first eventstore.Position) (has
 
 // commit checks the hash of the commit that has just been walked.
 func (v *verification) commit(c link) error {
-	v.chain = v.encoder.chain(v.chain, c.first)
+	v.chain = v.encoder.Chain(v.chain, c.first)
 	if v.chain != c.hash {
 		return v.log.damage(c.first, "the commit that begins here does not fit into the chain")
 	}

@@ -1,0 +1,83 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// connectWriter opens the connection that commits, if it is not open. The lineage of
+// the log gets a new entry when the database has another history than the one the log
+// was last written in: a standby was promoted, or a backup restored.
+func (l *Log) connectWriter(ctx context.Context) error {
+	if l.writer != nil && !l.writer.IsClosed() {
+		return nil
+	}
+	l.writer = nil
+	config := l.server.config.Copy()
+	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
+		if n.SeverityUnlocalized == "WARNING" {
+			l.warned = true
+		}
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	if _, err := conn.Exec(ctx, in(l.opts.Schema, "select {s}.arrive()")); err != nil {
+		hangUp(ctx, conn)
+		return err
+	}
+	l.writer = conn
+	return nil
+}
+
+// disconnect closes the connection that commits.
+func (l *Log) disconnect(ctx context.Context) {
+	if l.writer != nil {
+		hangUp(ctx, l.writer)
+		l.writer = nil
+	}
+}
+
+// rollBack ends the transaction of the connection that commits, with the connection if
+// there is no other way.
+func (l *Log) rollBack(ctx context.Context) {
+	if l.writer == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if l.writer.IsClosed() {
+		l.writer = nil
+		return
+	}
+	if _, err := l.writer.Exec(ctx, "rollback"); err != nil {
+		l.disconnect(ctx)
+	}
+}
+
+// landed asks what became of a transaction whose answer was lost. Who gets the lock
+// knows that the transaction has ended: it held the lock when it was sent its end.
+func (l *Log) landed(ctx context.Context, d *doubt) (landed bool, err error) {
+	b := &pgx.Batch{}
+	b.Queue("begin")
+	b.Queue(l.sql.lock)
+	scan := func(row pgx.Row) error {
+		var here bool
+		err := row.Scan(&here)
+		landed = landed || here
+		return err
+	}
+	if d.events > 0 {
+		b.Queue(l.sql.landedEvents, int64(d.first), d.id).QueryRow(scan)
+	}
+	if d.key != nil {
+		b.Queue(l.sql.landedKey, d.key, d.id).QueryRow(scan)
+	}
+	err = l.writer.SendBatch(ctx, b).Close()
+	l.rollBack(ctx)
+	return landed, err
+}
