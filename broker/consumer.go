@@ -1,0 +1,239 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"ensemble/eventstore"
+	"ensemble/projection"
+)
+
+// Message is what a record says, read by whoever knows its language.
+type Message struct {
+	// Events is what happened, as a projection takes it in. Of a record of ours it is
+	// one event.
+	Events []eventstore.Event
+	// About names what it is about: of two records about the same, the later one counts.
+	About string
+}
+
+// ConsumerConfig is what a consumer works with.
+type ConsumerConfig struct {
+	Topic string
+	// Partitions is how many the topic has.
+	Partitions int
+	// Decode reads a record. It is never asked about one that is taken in already.
+	Decode func(r *Record) (Message, error)
+	// To is the read side.
+	To projection.Projection
+	// From is how far the read side has come.
+	From Progress
+	// Earlier has the events that the topic has no more: the feed of the log itself. Nil:
+	// there is none, and a consumer waits until the relay has sent them again.
+	Earlier projection.Source
+	// DeadLetters keeps foreign records that can't be read. Nil: one stops the consumer.
+	DeadLetters *DeadLetters
+}
+
+// Consumer takes the records of a topic into a read side, each event once, whatever the
+// topic looks like. It is a projection of the topic's [Source]; its methods may be called
+// concurrently, also Apply, by one runner for each partition.
+type Consumer struct {
+	c ConsumerConfig
+
+	applying sync.Mutex // held while records are taken in
+	latest   map[string]stamp
+
+	mu       sync.Mutex
+	progress Progress
+	moved    chan struct{} // closed and replaced when progress moves
+}
+
+// stamp says how new the latest record about something is, in a topic of several
+// partitions.
+type stamp struct {
+	time      time.Time
+	partition int32
+}
+
+// NewConsumer returns a consumer.
+func NewConsumer(c ConsumerConfig) *Consumer {
+	consumer := &Consumer{c: c, progress: c.From.clone(), moved: make(chan struct{})}
+	if c.Partitions > 1 {
+		consumer.latest = map[string]stamp{}
+	}
+	return consumer
+}
+
+// Apply implements [projection.Projection].
+//
+// Errors: [ReplacedError]; a record of ours that can't be read; those of the read side.
+func (c *Consumer) Apply(ctx context.Context, events []eventstore.Event) error {
+	c.applying.Lock()
+	defer c.applying.Unlock()
+	b := &batch{Consumer: c, progress: c.Progress()}
+	for i := range events {
+		record := opened(&events[i])
+		if err := b.take(ctx, &record); err != nil {
+			// What came before it is taken in, so that the next start begins here.
+			return errors.Join(err, b.flush(ctx))
+		}
+	}
+	return b.flush(ctx)
+}
+
+// batch is what a read side takes in at once, and the progress with it.
+type batch struct {
+	*Consumer
+	progress Progress
+	events   []eventstore.Event
+}
+
+// take takes a record in, if it is new.
+func (b *batch) take(ctx context.Context, r *Record) error {
+	o, ours, err := OriginOf(r)
+	if err != nil {
+		return b.setAside(r, err)
+	}
+	if !ours {
+		return b.takeForeign(r)
+	}
+	before := b.progress.clone()
+	what, err := b.progress.judge(b.c.Topic, o, r.Offset)
+	if err != nil {
+		return err
+	}
+	if what == beyondGap && b.c.Earlier != nil {
+		if err := b.fill(ctx, o.Position-1); err != nil {
+			return err
+		}
+		if what, err = b.progress.judge(b.c.Topic, o, r.Offset); err != nil {
+			return err
+		}
+	}
+	if what == takeIn {
+		m, err := b.c.Decode(r)
+		if err != nil {
+			b.progress = before
+			return fmt.Errorf("event %d at offset %d of topic %s: %w", o.Position, r.Offset, b.c.Topic, err)
+		}
+		b.events = append(b.events, m.Events...)
+	}
+	b.progress.past(r.Partition, r.Offset)
+	return nil
+}
+
+// takeForeign takes a record in that says nothing of logs.
+func (b *batch) takeForeign(r *Record) error {
+	if b.progress.past(r.Partition, r.Offset) {
+		return nil
+	}
+	b.progress.Foreign = true
+	m, err := b.c.Decode(r)
+	if err != nil {
+		return b.setAside(r, err)
+	}
+	if b.latest != nil {
+		now, before := stamp{r.Time, r.Partition}, b.latest[m.About]
+		if before.partition != now.partition && before.time.After(now.time) {
+			return nil
+		}
+		b.latest[m.About] = now
+	}
+	b.events = append(b.events, m.Events...)
+	return nil
+}
+
+// setAside keeps a record that can't be read.
+func (b *batch) setAside(r *Record, reason error) error {
+	b.progress.past(r.Partition, r.Offset)
+	if b.c.DeadLetters == nil {
+		return fmt.Errorf("the record at offset %d of partition %d of topic %s: %w", r.Offset, r.Partition, b.c.Topic, reason)
+	}
+	return b.c.DeadLetters.add(b.c.Topic, r, reason)
+}
+
+// fill takes in the events that the topic does not have, up to a position.
+func (b *batch) fill(ctx context.Context, to eventstore.Position) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for e, err := range b.c.Earlier(ctx, b.progress.Position) {
+		if err != nil {
+			return fmt.Errorf("read the events that topic %s has no more: %w", b.c.Topic, err)
+		}
+		b.events = append(b.events, e)
+		b.progress.Position = e.Position
+		if len(b.events) >= 1000 {
+			if err := b.flush(ctx); err != nil {
+				return err
+			}
+		}
+		if e.Position >= to {
+			break
+		}
+	}
+	b.progress.Gap = 0
+	return nil
+}
+
+// flush brings the gathered events into the read side, then moves the progress.
+func (b *batch) flush(ctx context.Context) error {
+	if len(b.events) > 0 {
+		if err := b.c.To.Apply(ctx, b.events); err != nil {
+			return err
+		}
+	}
+	b.events = b.events[:0]
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.Consumer.progress = b.progress.clone()
+	close(b.moved)
+	b.moved = make(chan struct{})
+	return nil
+}
+
+// Progress says how far the read side has come.
+func (c *Consumer) Progress() Progress {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.progress.clone()
+}
+
+// Positioned says whether the read side is at a position of a log: not if the topic has
+// several partitions, or its last record was none of ours.
+func (c *Consumer) Positioned() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.c.Partitions <= 1 && !c.progress.Foreign
+}
+
+// Wait returns once all events of the log up to a position are taken in.
+//
+// Errors: the context's.
+func (c *Consumer) Wait(ctx context.Context, p eventstore.Position) error {
+	for {
+		c.mu.Lock()
+		position, moved := c.progress.Position, c.moved
+		c.mu.Unlock()
+		if position >= p {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Check returns what is wrong with the topic, nil if nothing is.
+func (c *Consumer) Check(context.Context) error {
+	if p := c.Progress(); p.Gap > 0 {
+		return fmt.Errorf("topic %s lacks the events from %d to %d; empty it, so that they are sent again, or name the service that has them",
+			c.c.Topic, p.Position+1, p.Gap-1)
+	}
+	return nil
+}
