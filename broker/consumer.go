@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"ensemble/eventstore"
 	"ensemble/projection"
@@ -68,6 +71,56 @@ func NewConsumer(c ConsumerConfig) *Consumer {
 	return consumer
 }
 
+// errSeek ends a runner whose topic has to be read from the beginning again.
+var errSeek = errors.New("events are missing before this one")
+
+// Run takes in what a topic has and gets, until the context ends. A broker that is away is
+// asked again and again; failing, if it is not nil, is told why, and nil once it answers.
+//
+// Errors: those of Apply; the context's.
+func (c *Consumer) Run(ctx context.Context, from Publisher, failing func(error)) error {
+	for seek := false; ; seek = true {
+		offsets, err := c.begin(ctx, from, failing)
+		if err != nil {
+			return err
+		}
+		if seek {
+			offsets = nil
+		}
+		group, running := errgroup.WithContext(ctx)
+		for i := range c.c.Partitions {
+			after := eventstore.Position(0)
+			if i < len(offsets) {
+				after = eventstore.Position(max(0, offsets[i]-1)) // is it the same topic still?
+			}
+			source := Source(from, c.c.Topic, int32(i), failing)
+			group.Go(func() error { return projection.New(c.c.Topic, source, c, after).Run(running) })
+		}
+		if err := group.Wait(); ctx.Err() != nil || !errors.Is(err, errSeek) {
+			return err
+		}
+	}
+}
+
+// begin returns where to read on. A topic that ends before that has lost its end.
+func (c *Consumer) begin(ctx context.Context, from Publisher, failing func(error)) ([]int64, error) {
+	bounds, err := untilAnswered(ctx, failing, func() ([]Bounds, error) { return from.Bounds(ctx, c.c.Topic) })
+	if err != nil {
+		return nil, err
+	}
+	c.applying.Lock()
+	defer c.applying.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, next := range c.progress.Offsets {
+		if i >= len(bounds) || next > bounds[i].End {
+			c.progress.forget()
+			break
+		}
+	}
+	return slices.Clone(c.progress.Offsets), nil
+}
+
 // Apply implements [projection.Projection].
 //
 // Errors: [ReplacedError]; a record of ours that can't be read; those of the read side.
@@ -90,10 +143,16 @@ type batch struct {
 	*Consumer
 	progress Progress
 	events   []eventstore.Event
+	last     *Record // what was looked at last
 }
 
 // take takes a record in, if it is new.
 func (b *batch) take(ctx context.Context, r *Record) error {
+	if b.progress.other(r) {
+		b.progress.forget()
+		return errSeek
+	}
+	b.last = r
 	o, ours, err := OriginOf(r)
 	if err != nil {
 		return b.setAside(r, err)
@@ -113,6 +172,11 @@ func (b *batch) take(ctx context.Context, r *Record) error {
 		if what, err = b.progress.judge(b.c.Topic, o, r.Offset); err != nil {
 			return err
 		}
+	}
+	if what == beyondGap && !b.progress.Sought {
+		// They may lie further ahead in a topic that has lost its end and grown again.
+		b.progress.Sought = true
+		return errSeek
 	}
 	if what == takeIn {
 		m, err := b.c.Decode(r)
@@ -165,7 +229,7 @@ func (b *batch) fill(ctx context.Context, to eventstore.Position) error {
 			return fmt.Errorf("read the events that topic %s has no more: %w", b.c.Topic, err)
 		}
 		b.events = append(b.events, e)
-		b.progress.Position = e.Position
+		b.progress.reach(e.Position)
 		if len(b.events) >= 1000 {
 			if err := b.flush(ctx); err != nil {
 				return err
@@ -175,7 +239,6 @@ func (b *batch) fill(ctx context.Context, to eventstore.Position) error {
 			break
 		}
 	}
-	b.progress.Gap = 0
 	return nil
 }
 
@@ -187,6 +250,9 @@ func (b *batch) flush(ctx context.Context) error {
 		}
 	}
 	b.events = b.events[:0]
+	if b.last != nil {
+		b.progress.mark(b.last)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.Consumer.progress = b.progress.clone()
@@ -210,15 +276,34 @@ func (c *Consumer) Positioned() bool {
 	return c.c.Partitions <= 1 && !c.progress.Foreign
 }
 
+// Reach returns once the records of each partition before an offset are taken in.
+//
+// Errors: the context's.
+func (c *Consumer) Reach(ctx context.Context, ends []Bounds) error {
+	return c.until(ctx, func(p *Progress) bool {
+		for i, end := range ends {
+			if end.End > 0 && (i >= len(p.Offsets) || p.Offsets[i] < end.End) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 // Wait returns once all events of the log up to a position are taken in.
 //
 // Errors: the context's.
 func (c *Consumer) Wait(ctx context.Context, p eventstore.Position) error {
+	return c.until(ctx, func(at *Progress) bool { return at.Position >= p })
+}
+
+// until returns once the progress is as it should be.
+func (c *Consumer) until(ctx context.Context, there func(*Progress) bool) error {
 	for {
 		c.mu.Lock()
-		position, moved := c.progress.Position, c.moved
+		done, moved := there(&c.progress), c.moved
 		c.mu.Unlock()
-		if position >= p {
+		if done {
 			return nil
 		}
 		select {

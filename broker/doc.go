@@ -29,16 +29,15 @@
 //
 // # Following
 //
-// A [Source] reads a partition, a runner of package projection takes what has queued up,
-// and a [Consumer] finds out which of it is new and brings that into a projection:
+// A [Consumer] reads all partitions, finds out what of it is new, and brings that into a
+// projection:
 //
 //	bounds, err := b.Bounds(ctx, "user")                   // one for each partition
 //	users := broker.NewConsumer(broker.ConsumerConfig{
 //		Topic: "user", Partitions: len(bounds), Decode: wire.ReadUserRecords(keys, key),
 //		To: service.Users(), From: saved, Earlier: feed, DeadLetters: letters,
 //	})
-//	runner := projection.New("user", broker.Source(b, "user", 0, nil), users, eventstore.Position(saved.Offsets[0]))
-//	group.Go(func() error { return runner.Run(ctx) })
+//	group.Go(func() error { return users.Run(ctx, b, failing) })
 //
 // The [Progress] belongs to the state of the read side, and is saved with it: Offsets says
 // where to read on, Position and Lineage which events are in. A runner that ends with a

@@ -1,7 +1,9 @@
 package broker
 
 import (
+	"encoding/binary"
 	"fmt"
+	"hash/fnv"
 	"slices"
 
 	"ensemble/eventstore"
@@ -23,14 +25,18 @@ import (
 // before is passed over, and so is what lies behind a gap: the relay sends everything
 // again from where the topic is whole, so it comes once more.
 //
-// A record without headers of ours is taken in once, by its offset.
+// A record without headers of ours is taken in once, by its offset. Whether the topic is
+// still the one that the offsets are of is seen from the record before them, which is read
+// once more whenever reading begins.
 type Progress struct {
 	Lineage  eventstore.Lineage  `json:"lineage,omitempty"` // of the log, as far as it is known
 	Learned  int64               `json:"learned,omitempty"` // the offset of the record that said so
 	Position eventstore.Position `json:"position"`          // the last event taken in
 	Offsets  []int64             `json:"offsets"`           // by partition: where to go on
+	Marks    []uint64            `json:"marks"`             // by partition: a hash of the record before that
 	Foreign  bool                `json:"foreign,omitempty"` // the last record was not one of ours
 	Gap      eventstore.Position `json:"gap,omitempty"`     // the first event beyond a gap after Position; 0: none
+	Sought   bool                `json:"sought,omitempty"`  // what is missing there was looked for from the beginning on
 }
 
 // ReplacedError means that the log behind a topic was replaced: a backup was restored, and
@@ -78,9 +84,13 @@ func (p *Progress) judge(topic string, o Origin, offset int64) (verdict, error) 
 		}
 		return beyondGap, nil
 	}
-	p.Position, p.Gap, p.Foreign = o.Position, 0, false
+	p.reach(o.Position)
+	p.Foreign = false
 	return takeIn, nil
 }
+
+// reach moves to a position, before which nothing is missing.
+func (p *Progress) reach(to eventstore.Position) { p.Position, p.Gap, p.Sought = to, 0, false }
 
 // learn takes the lineage of a record's log over, if that is a later one.
 func (p *Progress) learn(topic string, o Origin, offset int64) error {
@@ -107,7 +117,7 @@ func (p *Progress) learn(topic string, o Origin, offset int64) error {
 // past says whether an offset was passed before, and passes it.
 func (p *Progress) past(partition int32, offset int64) bool {
 	for int(partition) >= len(p.Offsets) {
-		p.Offsets = append(p.Offsets, 0)
+		p.Offsets, p.Marks = append(p.Offsets, 0), append(p.Marks, 0)
 	}
 	if offset < p.Offsets[partition] {
 		return true
@@ -116,9 +126,36 @@ func (p *Progress) past(partition int32, offset int64) bool {
 	return false
 }
 
+// mark notes what the last record of a partition is.
+func (p *Progress) mark(r *Record) {
+	if int(r.Partition) < len(p.Offsets) && p.Offsets[r.Partition] == r.Offset+1 {
+		p.Marks[r.Partition] = markOf(r)
+	}
+}
+
+// other says whether a record lies in the place of another, which was the last one: the
+// topic has lost its end, and grown again.
+func (p *Progress) other(r *Record) bool {
+	return int(r.Partition) < len(p.Offsets) && p.Offsets[r.Partition] == r.Offset+1 && p.Marks[r.Partition] != markOf(r)
+}
+
+// forget begins with another topic. What was taken in from it stays so.
+func (p *Progress) forget() { p.Offsets, p.Marks, p.Learned, p.Sought = nil, nil, -1, false }
+
+// markOf returns a hash of all that makes a record the one it is.
+func markOf(r *Record) uint64 {
+	h := fnv.New64a()
+	for _, text := range [][]byte{r.Key, r.Value, r.Header(headerLog), r.Header(headerPosition), r.Header(headerLineage)} {
+		_, _ = h.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(text)))) // it never fails
+		_, _ = h.Write(text)
+	}
+	_, _ = h.Write(binary.LittleEndian.AppendUint64(nil, uint64(r.Time.UnixMilli())))
+	return h.Sum64()
+}
+
 // clone returns a copy that shares nothing.
 func (p *Progress) clone() Progress {
 	c := *p
-	c.Lineage, c.Offsets = slices.Clone(p.Lineage), slices.Clone(p.Offsets)
+	c.Lineage, c.Offsets, c.Marks = slices.Clone(p.Lineage), slices.Clone(p.Offsets), slices.Clone(p.Marks)
 	return c
 }

@@ -111,7 +111,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		case final(err):
 			return fmt.Errorf("relay to topic %s stopped after position %d: %w", r.c.Topic, r.Status().Sent, err)
 		}
-		if r.failed(err) {
+		if r.failed(err) { // it had worked before
 			wait = 0
 		}
 		wait = min(max(2*wait, shortestWait), r.c.Patience)
@@ -163,23 +163,23 @@ func (r *Relay) lead(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r.works(s.after)
+		r.note(func(status *RelayStatus) { status.Sent, status.Resumes = s.after, status.Resumes+1 })
 		if err := s.send(ctx); err != nil {
 			return err
 		}
 	}
 }
 
-// works notes that the broker answers.
-func (r *Relay) works(sent eventstore.Position) {
+// works notes that the broker has taken some records, or has all there are.
+func (s *sending) works(records int) {
 	var again bool
-	r.note(func(s *RelayStatus) {
-		again = s.Failing != nil
-		s.Failing, s.Sent = nil, sent
-		s.Resumes++
+	s.note(func(status *RelayStatus) {
+		again = status.Failing != nil
+		status.Failing, status.Sent, status.Head = nil, s.after, max(status.Head, s.after)
+		status.Records += int64(records)
 	})
 	if again {
-		r.c.Logger.Info("events are sent to the broker again", "topic", r.c.Topic, "after", sent)
+		s.c.Logger.Info("events are sent to the broker again", "topic", s.c.Topic, "after", s.after)
 	}
 }
 
@@ -232,6 +232,7 @@ func (s *sending) send(ctx context.Context) error {
 			return fmt.Errorf("read the log after position %d: %w", s.after, err)
 		}
 		if len(events) == 0 {
+			s.works(0)
 			looked, err := s.idle(ctx)
 			if err != nil || looked {
 				return err
@@ -253,10 +254,7 @@ func (s *sending) send(ctx context.Context) error {
 			return nil
 		}
 		s.after, s.next = events[len(events)-1].Position, first+int64(len(records))
-		s.note(func(status *RelayStatus) {
-			status.Sent, status.Head = s.after, max(status.Head, s.after)
-			status.Records += int64(len(records))
-		})
+		s.works(len(records))
 	}
 }
 

@@ -55,19 +55,43 @@ func jittered(d time.Duration) time.Duration {
 	return d/2 + rand.N(d/2) //nolint:gosec // nobody gains by guessing it
 }
 
+// untilAnswered asks a broker again and again.
+//
+// Errors: the context's.
+func untilAnswered[T any](ctx context.Context, failing func(error), ask func() (T, error)) (T, error) {
+	for wait := time.Duration(0); ; {
+		answer, err := ask()
+		if failing != nil && ctx.Err() == nil {
+			failing(err)
+		}
+		if err == nil {
+			return answer, nil
+		}
+		wait = min(max(2*wait, shortestWait), longestWait)
+		if err := pause(ctx, jittered(wait)); err != nil {
+			return answer, err
+		}
+	}
+}
+
 // source is one reader of a partition.
 type source struct {
 	Publisher
 	topic     string
 	partition int32
 	next      int64
+	began     bool // something was read
 	failing   func(error)
 }
 
 // read passes records on until something fails, or nobody wants more.
 func (s *source) read(ctx context.Context, yield func(eventstore.Event, error) bool) (enough bool, err error) {
 	works := false
-	for record, err := range s.Read(ctx, s.topic, s.partition, s.next, -1) {
+	from := s.next
+	if s.began { // whoever reads the last one again sees whether the topic is still the same
+		from--
+	}
+	for record, err := range s.Read(ctx, s.topic, s.partition, from, -1) {
 		if err != nil {
 			return false, err
 		}
@@ -75,7 +99,7 @@ func (s *source) read(ctx context.Context, yield func(eventstore.Event, error) b
 			works = true
 			s.failing(nil)
 		}
-		s.next = record.Offset + 1
+		s.next, s.began = record.Offset+1, true
 		if !yield(envelope(s.topic, &record), nil) {
 			return true, nil
 		}

@@ -243,12 +243,8 @@ func (r *reading) poll(ctx context.Context) (kgo.Fetches, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	for _, failed := range fetches.Errors() {
-		var lost *kgo.ErrDataLoss
-		switch {
-		case errors.As(failed.Err, &lost): // it goes on from what is there
-		case errors.Is(failed.Err, context.DeadlineExceeded) && wait.Err() != nil:
-		default:
+	for _, failed := range fetches.Errors() { // also of records that were lost, which the reader has to know
+		if !errors.Is(failed.Err, context.DeadlineExceeded) || wait.Err() == nil {
 			return nil, fmt.Errorf("read topic %s: %w", r.topic, failed.Err)
 		}
 	}
