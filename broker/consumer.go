@@ -184,6 +184,9 @@ func (b *batch) take(ctx context.Context, r *Record) error {
 			b.progress = before
 			return fmt.Errorf("event %d at offset %d of topic %s: %w", o.Position, r.Offset, b.c.Topic, err)
 		}
+		for i := range m.Events {
+			m.Events[i].Position = o.Position
+		}
 		b.events = append(b.events, m.Events...)
 	}
 	b.progress.past(r.Partition, r.Offset)

@@ -34,7 +34,7 @@
 //
 //	bounds, err := b.Bounds(ctx, "user")                   // one for each partition
 //	users := broker.NewConsumer(broker.ConsumerConfig{
-//		Topic: "user", Partitions: len(bounds), Decode: wire.ReadUserRecords(keys, key),
+//		Topic: "user", Partitions: len(bounds), Decode: wire.ReadUserRecord,
 //		To: service.Users(), From: saved, Earlier: feed, DeadLetters: letters,
 //	})
 //	group.Go(func() error { return users.Run(ctx, b, failing) })

@@ -127,54 +127,49 @@ func readMessage(r *broker.Record, m any) error {
 	return nil
 }
 
-// ReadUserRecords returns the function that reads records of the topic user as the events
-// that package user decodes. The names are sealed with a key of the reader's, for a read
-// side keeps nobody's name in the open.
+// ReadUserRecord reads a record of the topic user as published events, as the feed has
+// them: names are open, and null once somebody is erased.
 //
-// Errors of that function: those of [ReadUser], and of the keys.
-func ReadUserRecords(keys user.Keys, key int64) func(*broker.Record) (broker.Message, error) {
-	return func(r *broker.Record) (broker.Message, error) {
-		c, err := ReadUser(r)
-		if err != nil {
-			return broker.Message{}, err
-		}
-		m := broker.Message{About: strconv.FormatInt(c.ID, 10)}
-		for _, one := range c.events(key) {
-			stored, err := user.Encode(keys, one.Event)
-			if err != nil {
-				return m, err
-			}
-			m.Events = append(m.Events, recorded(user.Stream(c.ID), stored, c.ID, one.at))
-		}
-		return m, nil
+// Errors: those of [ReadUser].
+func ReadUserRecord(r *broker.Record) (broker.Message, error) {
+	c, err := ReadUser(r)
+	if err != nil {
+		return broker.Message{}, err
 	}
+	m := broker.Message{About: strconv.FormatInt(c.ID, 10)}
+	for _, one := range c.events() {
+		m.Events = append(m.Events, eventstore.Event{
+			Stream: user.Stream(c.ID), Type: one.kind, Time: one.at, Data: AppendUserData(nil, c.ID, one.Event, one.at),
+		})
+	}
+	return m, nil
 }
 
-// userEvent is an event of a person, and when it was.
+// userEvent is an event of a person, what it is called, and when it was.
 type userEvent struct {
 	user.Event
-	at time.Time
+	kind string
+	at   time.Time
 }
 
 // events returns the events that a record stands for. A foreign record of another name
 // may be the first that is seen of somebody, so it also begins them: who is there already
 // is not changed by that.
-func (c *UserChange) events(key int64) (all []userEvent) {
-	created := userEvent{user.Created{FirstName: c.FirstName, LastName: c.LastName, Key: key}, c.CreatedAt}
+func (c *UserChange) events() (all []userEvent) {
+	created := userEvent{user.Created{FirstName: c.FirstName, LastName: c.LastName}, "UserCreated", c.CreatedAt}
 	switch {
 	case c.Erased:
-		return []userEvent{{user.Erased{Key: key, CreatedAt: c.CreatedAt}, c.LastModified}}
+		return []userEvent{{user.Erased{CreatedAt: c.CreatedAt}, typeErased, c.LastModified}}
 	case c.New:
 		return []userEvent{created}
 	case !c.Ours:
 		all = []userEvent{created}
 	}
-	renamed := user.Renamed{FirstName: c.FirstName, LastName: c.LastName, Key: key, CreatedAt: c.CreatedAt}
-	return append(all, userEvent{renamed, c.LastModified})
+	renamed := user.Renamed{FirstName: c.FirstName, LastName: c.LastName, CreatedAt: c.CreatedAt}
+	return append(all, userEvent{renamed, "UserRenamed", c.LastModified})
 }
 
-// ReadFriendRecord reads a record of the topic friend as the event that package friend
-// decodes.
+// ReadFriendRecord reads a record of the topic friend as a published event.
 //
 // Errors: those of [ReadFriend].
 func ReadFriendRecord(r *broker.Record) (broker.Message, error) {
@@ -182,26 +177,12 @@ func ReadFriendRecord(r *broker.Record) (broker.Message, error) {
 	if err != nil {
 		return broker.Message{}, err
 	}
+	e := eventstore.Event{Stream: friend.Stream(c.By, c.To), Type: "FriendAdded", Time: c.At}
 	var event friend.Event = friend.Added{By: c.By, To: c.To}
 	if c.Removed {
-		event = friend.Removed{By: c.By, To: c.To, Row: c.Row}
+		event, e.Type = friend.Removed{By: c.By, To: c.To, Row: c.Row}, "FriendRemoved"
 	}
-	stored, err := friend.Encode(event)
-	if err != nil {
-		return broker.Message{}, err
-	}
+	e.Data = AppendFriendData(nil, event, c.Row)
 	about := strconv.FormatInt(c.By, 10) + ">" + strconv.FormatInt(c.To, 10)
-	return broker.Message{
-		About:  about,
-		Events: []eventstore.Event{recorded(friend.Stream(c.By, c.To), stored, c.Row, c.At)},
-	}, nil
-}
-
-// recorded returns an event as a log would have it.
-func recorded(s eventstore.Stream, e eventstore.NewEvent, number int64, at time.Time) eventstore.Event {
-	r := eventstore.Event{Stream: s, Type: e.Type, Time: at, Data: e.Data}
-	if e.Number == eventstore.NextNumber {
-		r.Number = number
-	}
-	return r
+	return broker.Message{About: about, Events: []eventstore.Event{e}}, nil
 }
