@@ -34,11 +34,19 @@ type ConsumerConfig struct {
 	To projection.Projection
 	// From is how far the read side has come.
 	From Progress
-	// Earlier has the events that the topic has no more: the feed of the log itself. Nil:
-	// there is none, and a consumer waits until the relay has sent them again.
-	Earlier projection.Source
+	// Earlier has the events that the topic has no more. Nil: nobody has them, and a
+	// consumer waits until the relay has sent them again.
+	Earlier *Feed
 	// DeadLetters keeps foreign records that can't be read. Nil: one stops the consumer.
 	DeadLetters *DeadLetters
+}
+
+// Feed is the log itself, where its service hands it out.
+type Feed struct {
+	// Head says where the log ends and which log it is.
+	Head func(context.Context) (eventstore.Head, error)
+	// Events are those after a position, in the form in which Decode returns them.
+	Events projection.Source
 }
 
 // Consumer takes the records of a topic into a read side, each event once, whatever the
@@ -143,7 +151,7 @@ type batch struct {
 	*Consumer
 	progress Progress
 	events   []eventstore.Event
-	last     *Record // what was looked at last
+	last     *Record // what was passed last
 }
 
 // take takes a record in, if it is new.
@@ -152,7 +160,6 @@ func (b *batch) take(ctx context.Context, r *Record) error {
 		b.progress.forget()
 		return errSeek
 	}
-	b.last = r
 	o, ours, err := OriginOf(r)
 	if err != nil {
 		return b.setAside(r, err)
@@ -166,7 +173,7 @@ func (b *batch) take(ctx context.Context, r *Record) error {
 		return err
 	}
 	if what == beyondGap && b.c.Earlier != nil {
-		if err := b.fill(ctx, o.Position-1); err != nil {
+		if err := b.fill(ctx, o, r.Offset); err != nil {
 			return err
 		}
 		if what, err = b.progress.judge(b.c.Topic, o, r.Offset); err != nil {
@@ -189,20 +196,27 @@ func (b *batch) take(ctx context.Context, r *Record) error {
 		}
 		b.events = append(b.events, m.Events...)
 	}
-	b.progress.past(r.Partition, r.Offset)
+	b.pass(r)
 	return nil
+}
+
+// pass moves behind a record.
+func (b *batch) pass(r *Record) {
+	b.progress.past(r.Partition, r.Offset)
+	b.last = r
 }
 
 // takeForeign takes a record in that says nothing of logs.
 func (b *batch) takeForeign(r *Record) error {
-	if b.progress.past(r.Partition, r.Offset) {
+	if b.progress.passed(r.Partition, r.Offset) {
 		return nil
 	}
-	b.progress.Foreign = true
 	m, err := b.c.Decode(r)
 	if err != nil {
 		return b.setAside(r, err)
 	}
+	b.pass(r)
+	b.progress.Foreign = true
 	if b.latest != nil {
 		now, before := stamp{r.Time, r.Partition}, b.latest[m.About]
 		if before.partition != now.partition && before.time.After(now.time) {
@@ -216,18 +230,34 @@ func (b *batch) takeForeign(r *Record) error {
 
 // setAside keeps a record that can't be read.
 func (b *batch) setAside(r *Record, reason error) error {
-	b.progress.past(r.Partition, r.Offset)
 	if b.c.DeadLetters == nil {
 		return fmt.Errorf("the record at offset %d of partition %d of topic %s: %w", r.Offset, r.Partition, b.c.Topic, reason)
 	}
-	return b.c.DeadLetters.add(b.c.Topic, r, reason)
+	if err := b.c.DeadLetters.add(b.c.Topic, r, reason); err != nil {
+		return err
+	}
+	b.pass(r)
+	return nil
 }
 
-// fill takes in the events that the topic does not have, up to a position.
-func (b *batch) fill(ctx context.Context, to eventstore.Position) error {
+// fill takes in the events that the topic does not have, up to a record that lies behind
+// them, unless the log has left that one behind.
+//
+// Errors: [ReplacedError].
+func (b *batch) fill(ctx context.Context, behind Origin, offset int64) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	for e, err := range b.c.Earlier(ctx, b.progress.Position) {
+	head, err := b.c.Earlier.Head(ctx)
+	if err != nil {
+		return fmt.Errorf("ask for the log behind topic %s: %w", b.c.Topic, err)
+	}
+	if err := b.progress.follow(b.c.Topic, head.Lineage, offset); err != nil {
+		return err
+	}
+	if head.Lineage.At(behind.Position) != behind.Lineage.At(behind.Position) {
+		return nil
+	}
+	for e, err := range b.c.Earlier.Events(ctx, b.progress.Position) {
 		if err != nil {
 			return fmt.Errorf("read the events that topic %s has no more: %w", b.c.Topic, err)
 		}
@@ -238,7 +268,7 @@ func (b *batch) fill(ctx context.Context, to eventstore.Position) error {
 				return err
 			}
 		}
-		if e.Position >= to {
+		if e.Position >= behind.Position-1 {
 			break
 		}
 	}

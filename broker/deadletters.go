@@ -58,7 +58,7 @@ func OpenDeadLetters(path string) (*DeadLetters, error) {
 	if path == "" {
 		return d, nil
 	}
-	data, err := os.ReadFile(path)
+	data, err := os.ReadFile(path) //nolint:gosec // the operator names it
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read the dead letters: %w", err)
 	}
@@ -66,7 +66,7 @@ func OpenDeadLetters(path string) (*DeadLetters, error) {
 	if err := d.read(path, data[:whole]); err != nil {
 		return nil, err
 	}
-	if d.file, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
+	if d.file, err = os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600); err != nil { //nolint:gosec // the same
 		return nil, fmt.Errorf("open the dead letters: %w", err)
 	}
 	if err := d.file.Truncate(int64(whole)); err != nil {

@@ -66,7 +66,7 @@ type snapshot struct {
 // relay sends a log's events until there is nothing to do any more, or the broker breaks.
 func (w *world) relay(log *tape, after int) error {
 	store := log.open(w.t)
-	defer store.Close() //nolint:errcheck // it is in memory
+	defer store.Close()
 	r := broker.NewRelay(broker.RelayConfig{
 		Log: store, Topic: topic, Broker: &failing{w.broker, after}, Render: render, Look: 10 * time.Second, Logger: slog.New(slog.DiscardHandler),
 		TakeOver: log == w.log,

@@ -103,27 +103,33 @@ func (p *Progress) learn(topic string, o Origin, offset int64) error {
 	case offset <= p.Learned: // older than what is known
 		return nil
 	}
-	at := fork(p.Lineage, o.Lineage)
-	if at == 0 { // it goes on under another name
-		at = o.Lineage[len(p.Lineage)].First
+	return p.follow(topic, o.Lineage, offset)
+}
+
+// follow takes a lineage over that the log is known to have.
+func (p *Progress) follow(topic string, lineage eventstore.Lineage, offset int64) error {
+	at := fork(p.Lineage, lineage)
+	if at == 0 && len(p.Lineage) > 0 && len(lineage) > len(p.Lineage) { // it goes on under another name
+		at = lineage[len(p.Lineage)].First
 	}
-	if at <= p.Position {
-		return &ReplacedError{Topic: topic, At: at, Lineage: slices.Clone(o.Lineage), Learned: offset}
+	if at > 0 && at <= p.Position {
+		return &ReplacedError{Topic: topic, At: at, Lineage: slices.Clone(lineage), Learned: offset}
 	}
-	p.Lineage, p.Learned = slices.Clone(o.Lineage), offset
+	p.Lineage, p.Learned = slices.Clone(lineage), max(p.Learned, offset)
 	return nil
 }
 
-// past says whether an offset was passed before, and passes it.
-func (p *Progress) past(partition int32, offset int64) bool {
+// passed says whether an offset was passed before.
+func (p *Progress) passed(partition int32, offset int64) bool {
+	return int(partition) < len(p.Offsets) && offset < p.Offsets[partition]
+}
+
+// past passes an offset.
+func (p *Progress) past(partition int32, offset int64) {
 	for int(partition) >= len(p.Offsets) {
 		p.Offsets, p.Marks = append(p.Offsets, 0), append(p.Marks, 0)
 	}
-	if offset < p.Offsets[partition] {
-		return true
-	}
-	p.Offsets[partition] = offset + 1
-	return false
+	p.Offsets[partition] = max(p.Offsets[partition], offset+1)
 }
 
 // mark notes what the last record of a partition is.

@@ -36,11 +36,11 @@ func (r *Relay) resume(ctx context.Context) (*sending, error) {
 		}
 	}
 	s.after = max(0, end.after)
-	if end.left && !end.told && s.after > 0 {
-		s.after-- // sent once more, an event tells consumers at once that the log was replaced
+	if !end.told && s.after > 0 {
+		s.after-- // sent once more, an event tells consumers at once that the log was restored
 	}
 	switch {
-	case end.after < 0 && end.foreign && !r.c.TakeOver:
+	case end.foreign && !r.c.TakeOver:
 		return nil, fmt.Errorf("%w: topic %s; send to an empty topic, or once with the permission to take this one over", ErrOtherTopic, r.c.Topic)
 	case s.after > head.Position:
 		return nil, fmt.Errorf("%w: topic %s has event %d, and the log ends at %d; restore the log from a backup, so that it gets another name",
@@ -67,16 +67,16 @@ func (r *Relay) look(ctx context.Context, end *ending, from, to int64) error {
 type ending struct {
 	lineage eventstore.Lineage  // of the log
 	after   eventstore.Position // -1: no record of the log was seen
-	foreign bool                // a record of another log was seen
-	left    bool                // a record was seen that the log has left behind
-	told    bool                // a record was seen that says so
+	foreign bool                // a record of another log was seen, and none behind it that says that this one took over
+	told    bool                // a record was seen that says which log it is now
 }
 
 // see takes a record in. The first one is taken to have everything before it.
 func (e *ending) see(o Origin) {
 	uuid := o.Lineage.At(o.Position)
-	e.told = e.told || slices.Equal(o.Lineage, e.lineage)
-	e.left = e.left || e.lineage.At(o.Position) != uuid
+	if slices.Equal(o.Lineage, e.lineage) {
+		e.told, e.foreign = true, false
+	}
 	switch {
 	case e.lineage.At(o.Position) == uuid:
 		if e.after < 0 || o.Position == e.after+1 {

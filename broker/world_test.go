@@ -14,7 +14,6 @@ import (
 
 	"ensemble/broker"
 	"ensemble/eventstore"
-	"ensemble/projection"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -108,19 +107,22 @@ func (l *tape) grow(n int) {
 	}
 }
 
-// feed is the log as a source, which reads what is there now.
-func (l *tape) feed() projection.Source {
-	return func(ctx context.Context, after eventstore.Position) iter.Seq2[eventstore.Event, error] {
-		return func(yield func(eventstore.Event, error) bool) {
-			events, _ := l.ReadAll(ctx, after, 1<<30)
-			for _, e := range events {
-				if !yield(eventstore.Event{Position: e.Position, Data: e.Data}, nil) {
-					return
-				}
+// feed is the log as its service hands it out: what is there now.
+func (l *tape) feed() *broker.Feed {
+	return &broker.Feed{Head: l.Head, Events: l.since}
+}
+
+// since returns the events after a position, as decode does.
+func (l *tape) since(ctx context.Context, after eventstore.Position) iter.Seq2[eventstore.Event, error] {
+	return func(yield func(eventstore.Event, error) bool) {
+		events, _ := l.ReadAll(ctx, after, 1<<30)
+		for _, e := range events {
+			if !yield(eventstore.Event{Position: e.Position, Data: e.Data}, nil) {
+				return
 			}
-			<-ctx.Done()
-			yield(eventstore.Event{}, ctx.Err())
 		}
+		<-ctx.Done()
+		yield(eventstore.Event{}, ctx.Err())
 	}
 }
 

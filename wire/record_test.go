@@ -91,7 +91,6 @@ func written(r *broker.Record) []byte {
 // release, it can read for ever.
 func TestRecordsToTheByte(t *testing.T) {
 	keys, key := testKeys(t)
-	_, gone := testKeys(t)
 	gone, err := keys.New(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -46,7 +47,7 @@ func Open(config Config) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := kgo.NewClient(append(opts[:len(opts):len(opts)],
+	client, err := kgo.NewClient(append(slices.Clip(opts),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.AllowIdempotentProduceCancellation(), // the relay looks at what is there, after any error
@@ -87,16 +88,16 @@ func (b *Broker) partitions(ctx context.Context, topic string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	for _, t := range response.Topics {
-		switch err := kerr.ErrorForCode(t.ErrorCode); {
-		case errors.Is(err, kerr.UnknownTopicOrPartition):
-			return 0, fmt.Errorf("%w: %s", broker.ErrNoTopic, topic)
-		case err != nil:
-			return 0, err
-		}
-		return len(t.Partitions), nil
+	if len(response.Topics) != 1 {
+		return 0, fmt.Errorf("asked for one topic, the broker tells of %d", len(response.Topics))
 	}
-	return 0, fmt.Errorf("%w: %s", broker.ErrNoTopic, topic)
+	switch err := kerr.ErrorForCode(response.Topics[0].ErrorCode); {
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		return 0, fmt.Errorf("%w: %s", broker.ErrNoTopic, topic)
+	case err != nil:
+		return 0, err
+	}
+	return len(response.Topics[0].Partitions), nil
 }
 
 // Publish implements [broker.Publisher].
@@ -179,7 +180,7 @@ func (b *Broker) Read(ctx context.Context, topic string, partition int32, from, 
 		if to >= 0 && from >= to {
 			return
 		}
-		client, err := kgo.NewClient(append(b.opts[:len(b.opts):len(b.opts)],
+		client, err := kgo.NewClient(append(slices.Clip(b.opts),
 			kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().At(from)}}),
 			kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 			kgo.KeepControlRecords(), // their offsets count
@@ -213,16 +214,8 @@ func (r *reading) all(ctx context.Context, yield func(broker.Record, error) bool
 		if err != nil {
 			return err
 		}
-		for _, record := range fetches.Records() {
-			if r.to >= 0 && record.Offset >= r.to {
-				return nil
-			}
-			if !record.Attrs.IsControl() && !yield(received(record), nil) {
-				return nil
-			}
-			if r.next = record.Offset + 1; r.next == r.to {
-				return nil
-			}
+		if !r.pass(fetches, yield) {
+			return nil
 		}
 		if fetches.Empty() {
 			if ended, err := r.ended(ctx); err != nil || ended {
@@ -230,6 +223,19 @@ func (r *reading) all(ctx context.Context, yield func(broker.Record, error) bool
 			}
 		}
 	}
+}
+
+// pass hands out what has come. It says whether more is wanted.
+func (r *reading) pass(fetches kgo.Fetches, yield func(broker.Record, error) bool) bool {
+	for _, record := range fetches.Records() {
+		if r.to >= 0 && record.Offset >= r.to || !record.Attrs.IsControl() && !yield(received(record), nil) {
+			return false
+		}
+		if r.next = record.Offset + 1; r.next == r.to {
+			return false
+		}
+	}
+	return true
 }
 
 // poll returns what has come. A reader with an end waits only for a while.
