@@ -19,7 +19,8 @@ func TestAnOriginIsReadAsItWasStamped(t *testing.T) {
 			lineage = append(lineage, eventstore.Fork{UUID: [16]byte{byte(i + 1)}, First: first})
 		}
 		p := eventstore.Position(rapid.Int64Range(1, 1<<62).Draw(t, "position"))
-		r := broker.Record{Headers: broker.Stamp([]broker.Header{{Key: "a"}}, p, lineage)}
+		headers, _ := broker.Stamp([]broker.Header{{Key: "a"}}, nil, p, lineage)
+		r := broker.Record{Headers: headers}
 		o, ours, err := broker.OriginOf(&r)
 		if err != nil || !ours || o.Position != p || o.Lineage.At(p) != lineage.At(p) || len(lineage) > 1 && fmt.Sprint(o.Lineage) != fmt.Sprint(lineage) {
 			t.Fatalf("%v at %d is read as %+v, %v, %v", lineage, p, o, ours, err)
@@ -46,7 +47,8 @@ func FuzzOrigin(f *testing.F) {
 		if !ours || o.Position < 1 || len(o.Lineage) == 0 {
 			t.Fatalf("it is read as %+v, %v", o, ours)
 		}
-		again := broker.Record{Headers: broker.Stamp(nil, o.Position, o.Lineage)}
+		headers, _ := broker.Stamp(nil, nil, o.Position, o.Lineage)
+		again := broker.Record{Headers: headers}
 		if same, _, err := broker.OriginOf(&again); err != nil || same.Position != o.Position || same.Lineage.At(same.Position) != o.Lineage.At(o.Position) {
 			t.Fatalf("%+v is stamped as %+v, %v", o, same, err)
 		}

@@ -138,7 +138,8 @@ func (l *tape) said() (all []string) {
 
 // render writes an event as a record, in the shortest way.
 func render(e *eventstore.Event, lineage eventstore.Lineage) (broker.Record, error) {
-	return broker.Record{Key: []byte(e.Stream.ID), Value: e.Data, Time: e.Time, Headers: broker.Stamp(nil, e.Position, lineage)}, nil
+	headers, _ := broker.Stamp(nil, nil, e.Position, lineage)
+	return broker.Record{Key: []byte(e.Stream.ID), Value: e.Data, Time: e.Time, Headers: headers}, nil
 }
 
 // errUnreadable is what decode returns for "?".

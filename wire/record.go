@@ -2,7 +2,6 @@ package wire
 
 import (
 	"fmt"
-	"hash/fnv"
 	"strconv"
 	"time"
 
@@ -46,11 +45,30 @@ const maxHeaders = 11
 // recordRoom is how many bytes a record usually needs.
 const recordRoom = 640
 
+// sheet has what all records of a topic have in common, written once.
+type sheet struct {
+	contentType, types, source, version []byte
+	kinds                               map[string][]byte // of events
+}
+
+// newSheet returns the sheet of a topic, whose events have these types.
+func newSheet(source string, kinds []string) *sheet {
+	s := &sheet{
+		contentType: []byte(quotedJSON), types: []byte(jsonTypes), source: []byte(source), version: []byte("1.0"),
+		kinds: make(map[string][]byte, len(kinds)),
+	}
+	for _, kind := range kinds {
+		s.kinds[kind] = []byte(kind)
+	}
+	return s
+}
+
 // UserRecords returns the function that writes events of people as records of the topic
 // user. Somebody whose key was destroyed has the name [deleted].
 //
 // Errors of that function: an event that is none of a person, or can't be read.
 func UserRecords(keys user.Keys) func(*eventstore.Event, eventstore.Lineage) (broker.Record, error) {
+	sheet := newSheet("/user/v1/events", user.Types())
 	return func(e *eventstore.Event, lineage eventstore.Lineage) (broker.Record, error) {
 		id, err := user.PersonOf(e.Stream)
 		if err != nil {
@@ -61,13 +79,13 @@ func UserRecords(keys user.Keys) func(*eventstore.Event, eventstore.Lineage) (br
 			return broker.Record{}, err
 		}
 		u, kind := subjectOf(id, event, e.Time)
-		m := newMessage(e, lineage)
+		m := newMessage(sheet, e, lineage)
 		m.begin(`{"id":`)
 		m.buf = strconv.AppendInt(m.buf, int64(m.hash), 10)
 		m.buf = AppendUser(append(m.buf, `,"createdAt":null,"lastModified":null,"subject":`...), u)
 		m.end(kind, `"}`)
-		m.key(func(dst []byte) []byte { return strconv.AppendInt(dst, id, 10) })
-		return m.record("/user/v1/events"), nil
+		m.buf = strconv.AppendInt(m.buf, id, 10)
+		return m.record(), nil
 	}
 }
 
@@ -90,54 +108,64 @@ func subjectOf(id int64, event user.Event, at time.Time) (u user.User, kind stri
 	return u, kind
 }
 
-// FriendRecord writes an event between two people as a record of the topic friend, in the
-// direction of who began.
+// FriendRecords returns the function that writes events between two people as records of
+// the topic friend, in the direction of who began.
 //
-// Errors: an event that is none of a friendship, or can't be read.
-func FriendRecord(e *eventstore.Event, lineage eventstore.Lineage) (broker.Record, error) {
-	event, err := friend.Decode(*e)
-	if err != nil {
-		return broker.Record{}, err
+// Errors of that function: an event that is none of a friendship, or can't be read.
+func FriendRecords() func(*eventstore.Event, eventstore.Lineage) (broker.Record, error) {
+	sheet := newSheet("/friend/v1/events", friend.Types())
+	return func(e *eventstore.Event, lineage eventstore.Lineage) (broker.Record, error) {
+		event, err := friend.Decode(*e)
+		if err != nil {
+			return broker.Record{}, err
+		}
+		f := friend.Friendship{Row: e.Number, CreatedAt: e.Time}
+		kind := kindFriendAdded
+		switch e := event.(type) {
+		case friend.Added:
+			f.By, f.To = e.By, e.To
+		case friend.Removed:
+			f.By, f.To, f.Row, f.CreatedAt, kind = e.By, e.To, e.Row, time.Time{}, kindFriendRemoved
+		}
+		m := newMessage(sheet, e, lineage)
+		m.begin(`{"subject":`)
+		m.buf = AppendFriend(m.buf, f)
+		m.end(kind, `","friendMessage":null}`)
+		m.buf = append(m.buf, e.Stream.ID...)
+		return m.record(), nil
 	}
-	f := friend.Friendship{Row: e.Number, CreatedAt: e.Time}
-	kind := kindFriendAdded
-	switch e := event.(type) {
-	case friend.Added:
-		f.By, f.To = e.By, e.To
-	case friend.Removed:
-		f.By, f.To, f.Row, f.CreatedAt, kind = e.By, e.To, e.Row, time.Time{}, kindFriendRemoved
-	}
-	m := newMessage(e, lineage)
-	m.begin(`{"subject":`)
-	m.buf = AppendFriend(m.buf, f)
-	m.end(kind, `","friendMessage":null}`)
-	m.key(func(dst []byte) []byte { return append(dst, e.Stream.ID...) })
-	return m.record("/friend/v1/events"), nil
 }
 
 // message is a record on its way: all its texts lie in one buffer.
 type message struct {
+	*sheet
 	event   *eventstore.Event
 	lineage eventstore.Lineage
 	buf     []byte
 	mark    int   // where the current text begins
 	hash    int32 // of the event's id
 	id      []byte
-	out     broker.Record
+	value   []byte
 }
 
 // newMessage begins a record of an event.
-func newMessage(e *eventstore.Event, lineage eventstore.Lineage) *message {
-	m := &message{event: e, lineage: lineage, buf: make([]byte, 0, recordRoom)}
+func newMessage(s *sheet, e *eventstore.Event, lineage eventstore.Lineage) message {
+	m := message{sheet: s, event: e, lineage: lineage, buf: make([]byte, 0, recordRoom)}
 	m.buf = AppendUUID(m.buf, lineage.At(e.Position))
 	m.buf = strconv.AppendInt(append(m.buf, ':'), int64(e.Position), 10)
 	m.id = m.text()
-	// The Spring system gives each event a random number. This one is made from what it
-	// is, so that sending it again sends the same.
-	h := fnv.New32a()
-	_, _ = h.Write(m.id) // it never fails
-	m.hash = int32(h.Sum32())
+	m.hash = hashOf(m.id)
 	return m
+}
+
+// hashOf returns the number of an event (FNV-1a). The Spring system gives each a
+// random one; this is made from what the event is, so that sending it again sends the same.
+func hashOf(id []byte) int32 {
+	h := uint32(2166136261)
+	for _, c := range id {
+		h = (h ^ uint32(c)) * 16777619
+	}
+	return int32(h)
 }
 
 // text ends the current text and returns it.
@@ -150,36 +178,30 @@ func (m *message) text() []byte {
 // begin begins the value.
 func (m *message) begin(text string) { m.buf = append(m.buf, text...) }
 
-// end ends the value with the kind of the event.
+// end ends the value with the kind of the event. What is appended next is the key.
 func (m *message) end(kind, rest string) {
 	m.buf = append(append(append(m.buf, `,"eventType":"`...), kind...), rest...)
-	m.out.Value = m.text()
-}
-
-// key appends what all events of one person, or of one pair, have in common.
-func (m *message) key(text func([]byte) []byte) {
-	m.buf = text(m.buf)
-	m.out.Key = m.text()
+	m.value = m.text()
 }
 
 // record returns the finished record.
-func (m *message) record(source string) broker.Record {
+func (m *message) record() broker.Record {
+	r := broker.Record{Key: m.text(), Value: m.value, Time: m.event.Time}
 	m.buf = m.event.Time.UTC().AppendFormat(m.buf, time.RFC3339Nano)
-	at := m.text()
-	m.out.Time = m.event.Time
-	h := append(make([]broker.Header, 0, maxHeaders),
-		broker.Header{Key: headerContentType, Value: []byte(quotedJSON)},
-		broker.Header{Key: headerTypes, Value: []byte(jsonTypes)},
+	r.Headers = append(make([]broker.Header, 0, maxHeaders),
+		broker.Header{Key: headerContentType, Value: m.contentType},
+		broker.Header{Key: headerTypes, Value: m.types},
 		broker.Header{Key: headerID, Value: m.id},
-		broker.Header{Key: headerType, Value: []byte(m.event.Type)},
-		broker.Header{Key: headerSource, Value: []byte(source)},
-		broker.Header{Key: headerTime, Value: at},
-		broker.Header{Key: headerVersion, Value: []byte("1.0")})
+		broker.Header{Key: headerType, Value: m.kinds[m.event.Type]},
+		broker.Header{Key: headerSource, Value: m.source},
+		broker.Header{Key: headerTime, Value: m.text()},
+		broker.Header{Key: headerVersion, Value: m.version})
 	if trace := m.event.Meta[headerTrace]; trace != "" {
-		h = append(h, broker.Header{Key: headerTrace, Value: []byte(trace)})
+		m.buf = append(m.buf, trace...)
+		r.Headers = append(r.Headers, broker.Header{Key: headerTrace, Value: m.text()})
 	}
-	m.out.Headers = broker.Stamp(h, m.event.Position, m.lineage)
-	return m.out
+	r.Headers, m.buf = broker.Stamp(r.Headers, m.buf, m.event.Position, m.lineage)
+	return r
 }
 
 // errRecord means that a record can't be read.

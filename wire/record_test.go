@@ -115,9 +115,9 @@ func TestRecordsToTheByte(t *testing.T) {
 		{"user-erased", storedUser(t, keys, 7, 3, user.Erased{Key: key, CreatedAt: began}), users, lineage[:1]},
 		{"user-mute", erased, users, lineage[:1]},
 		{"user-restored", storedUser(t, keys, 8, 9, user.Created{FirstName: "B", LastName: "C", Key: key}), users, lineage},
-		{"friend-added", storedFriend(t, 4, friend.Added{By: 9, To: 10}, 6), wire.FriendRecord, lineage[:1]},
-		{"friend-traced", traced, wire.FriendRecord, lineage[:1]},
-		{"friend-removed", storedFriend(t, 6, friend.Removed{By: 2, To: 1, Row: 7}, 0), wire.FriendRecord, lineage[:1]},
+		{"friend-added", storedFriend(t, 4, friend.Added{By: 9, To: 10}, 6), wire.FriendRecords(), lineage[:1]},
+		{"friend-traced", traced, wire.FriendRecords(), lineage[:1]},
+		{"friend-removed", storedFriend(t, 6, friend.Removed{By: 2, To: 1, Row: 7}, 0), wire.FriendRecords(), lineage[:1]},
 	} {
 		t.Run(c.file, func(t *testing.T) {
 			record, err := c.write(&c.event, c.lineage)
@@ -152,7 +152,7 @@ func TestAPairImportedInBothDirectionsIsPublishedOnceInEach(t *testing.T) {
 		friend.Added{By: 1, To: 2}, friend.Added{By: 2, To: 1}, friend.Removed{By: 1, To: 2, Row: 5}, friend.Removed{By: 2, To: 1, Row: 6},
 	} {
 		event := storedFriend(t, eventstore.Position(i+1), e, int64(5+i))
-		r, err := wire.FriendRecord(&event, goldenLineage())
+		r, err := wire.FriendRecords()(&event, goldenLineage())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -231,7 +231,7 @@ func TestWhatIsNoEventIsNotPublished(t *testing.T) {
 			t.Errorf("%s is published as %s", sentence, r.Value)
 		}
 	}
-	if r, err := wire.FriendRecord(&person, goldenLineage()); err == nil {
+	if r, err := wire.FriendRecords()(&person, goldenLineage()); err == nil {
 		t.Errorf("a person is published as %s", r.Value)
 	}
 }
