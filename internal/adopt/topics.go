@@ -97,10 +97,10 @@ func upTo(ctx context.Context, b broker.Publisher, c *broker.Consumer, ends []br
 	select {
 	case err = <-ended:
 		stop()
-		<-reached
+		_ = <-reached // it was told to stop
 	case err = <-reached:
 		stop()
-		<-ended
+		_ = <-ended // the same
 	}
 	return err
 }
