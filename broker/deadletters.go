@@ -44,8 +44,8 @@ type Letter struct {
 type DeadLetters struct {
 	mu      sync.Mutex
 	file    *os.File // nil: only in memory
-	letters []Letter // those nobody has decided on, oldest first
-	settled map[string]bool
+	letters []Letter        // those nobody has decided on, oldest first
+	settled map[string]bool // by ID, of all that were ever kept: whether it was decided on
 }
 
 // OpenDeadLetters reads the dead letters of a file, which is made when there is the
@@ -97,12 +97,13 @@ func (d *DeadLetters) read(path string, data []byte) error {
 
 // apply takes a line in.
 func (d *DeadLetters) apply(l Letter) {
-	i := d.find(l.ID)
+	settled, known := d.settled[l.ID]
 	switch {
-	case l.Settled == "" && i < 0:
-		delete(d.settled, l.ID)
+	case l.Settled == "" && !known:
+		d.settled[l.ID] = false
 		d.letters = append(d.letters, l)
-	case l.Settled != "" && i >= 0:
+	case l.Settled != "" && known && !settled:
+		i := d.find(l.ID)
 		d.letters = slices.Delete(d.letters, i, i+1)
 		d.settled[l.ID] = true
 	}
@@ -120,7 +121,7 @@ func (d *DeadLetters) add(topic string, r *Record, reason error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	id := topic + "-" + strconv.Itoa(int(r.Partition)) + "-" + strconv.FormatInt(r.Offset, 10)
-	if d.find(id) >= 0 || d.settled[id] {
+	if _, known := d.settled[id]; known {
 		return nil
 	}
 	if len(d.letters) >= maxLetters {

@@ -272,8 +272,10 @@ func (s *sending) sameLog(ctx context.Context) (bool, error) {
 func (s *sending) idle(ctx context.Context) (bool, error) {
 	waiting, cancel := context.WithTimeout(ctx, s.c.Look)
 	defer cancel()
-	err := s.c.Log.Wait(waiting, s.after+1)
-	if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+	switch err := s.c.Log.Wait(waiting, s.after+1); {
+	case ctx.Err() != nil:
+		return false, ctx.Err()
+	case !errors.Is(err, context.DeadlineExceeded):
 		return false, err
 	}
 	bounds, err := s.c.Broker.Bounds(ctx, s.c.Topic)

@@ -242,7 +242,7 @@ func TestSigningIn(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer stranger.Close()
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
 			if err := stranger.Prepare(ctx, "secured"); err == nil || strings.Contains(err.Error(), "wrong") {
 				t.Errorf("a stranger gets in, or the password is shown: %v", err)
