@@ -43,7 +43,7 @@ type Letter struct {
 // is kept once. It is safe for concurrent use.
 type DeadLetters struct {
 	mu      sync.Mutex
-	file    *os.File // nil: only in memory
+	file    *os.File        // nil: only in memory
 	letters []Letter        // those nobody has decided on, oldest first
 	settled map[string]bool // by ID, of all that were ever kept: whether it was decided on
 }
