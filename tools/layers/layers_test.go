@@ -42,6 +42,7 @@ func violations() map[string]violation {
 		"console":                 {"console", "ensemble/api"},
 		"loadgen-chaos":           {"internal/loadgen", "ensemble/api"},
 		"transfer":                {"internal/transfer", "ensemble/friend"},
+		"adopt":                   {"internal/adopt", "ensemble/readmodel"},
 		"bench":                   {"internal/bench", "ensemble/api"},
 		"user knows no HTTP":      {"user", "net/http"},
 		"user knows no SQL":       {"user", "database/sql"},
