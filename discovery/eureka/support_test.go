@@ -22,14 +22,20 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // registry is a server that is called without a network, from a peer that a test chooses.
 type registry struct {
-	testing.TB
+	reporter
 	*eureka.Server
 	peer string
 }
 
-// newRegistry returns a registry that is called from 10.0.0.7 and lets everybody of
-// 10.0.0.0/8 name any address of it.
-func newRegistry(t testing.TB, c eureka.ServerConfig) *registry {
+// reporter is what a test or a model does with a failure.
+type reporter interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// newRegistry returns a registry that is called from 10.0.0.7.
+func newRegistry(t reporter, c eureka.ServerConfig) *registry {
 	return &registry{t, eureka.NewServer(c), "10.0.0.7"}
 }
 
@@ -101,7 +107,7 @@ func (r *registry) instances(path string) list {
 		}
 	}
 	if err := json.Unmarshal([]byte(r.json(path)), &doc); err != nil {
-		r.Fatal(err)
+		r.Fatalf("%v", err)
 	}
 	l := list{hash: doc.Applications.Hash}
 	for _, a := range doc.Applications.Apps {
