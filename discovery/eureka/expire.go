@@ -58,7 +58,7 @@ func (r *registry) expire(now time.Time) {
 	}
 	slices.SortFunc(due, func(a, b *lease) int { return a.renewed.Compare(b.renewed) })
 	for _, l := range due {
-		r.remove(l, now, "was not heard of for "+now.Sub(l.renewed).Round(time.Second).String())
+		r.remove(l, now, "was not heard of for "+ago(now.Sub(l.renewed)))
 	}
 	r.sweep = next
 }
