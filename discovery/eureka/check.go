@@ -1,6 +1,7 @@
 package eureka
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -63,83 +64,68 @@ func (in *Instance) complete() {
 	}
 }
 
-// check says why a completed registration under the name app is refused, in the order
-// in which Netflix's server asks for what is missing.
+// statuses are the five, for those who sent another.
+const statuses = "UP, DOWN, STARTING, OUT_OF_SERVICE, UNKNOWN"
+
+// check says why a completed registration under the name app is refused.
 func (in *Instance) check(app string, peer netip.Addr, advertised discovery.Advertised) error {
-	for _, need := range []struct{ name, value string }{
-		{"instanceId", in.ID},
-		{"hostName", in.HostName},
-		{"ipAddr", in.IPAddr},
-		{"app", in.App},
-		{"dataCenterInfo.name", in.DataCenter.Name},
+	for _, text := range []struct {
+		name, value string
+		most        int
+		needed      bool
+	}{
+		{"instanceId", in.ID, mostName, true},
+		{"hostName", in.HostName, mostName, true},
+		{"ipAddr", in.IPAddr, mostName, true},
+		{"app", in.App, mostName, true},
+		{"dataCenterInfo.name", in.DataCenter.Name, mostName, true},
+		{"vipAddress", in.VIP, mostName, false},
+		{"secureVipAddress", in.SVIP, mostName, false},
+		{"appGroupName", in.AppGroup, mostName, false},
+		{"sid", in.SID, mostName, false},
+		{"asgName", in.ScaleGroup, mostName, false},
+		{"homePageUrl", in.HomePage, mostText, false},
+		{"statusPageUrl", in.StatusPage, mostText, false},
+		{"healthCheckUrl", in.Health, mostText, false},
+		{"secureHealthCheckUrl", in.SafeHealth, mostText, false},
 	} {
-		if need.value == "" {
-			return fmt.Errorf("%s is missing", need.name)
+		if text.needed && text.value == "" {
+			return fmt.Errorf("%s is missing", text.name)
+		}
+		if err := checkText(text.name, text.value, text.most); err != nil {
+			return err
 		}
 	}
 	if in.App != app {
-		return fmt.Errorf("app is %q, but the path says %q", shown(in.App), app)
+		return fmt.Errorf("app is %q, but the path says %q", shown(in.App), shown(app))
 	}
-	if err := in.checkWords(); err != nil {
-		return err
-	}
-	if err := in.checkTexts(); err != nil {
-		return err
-	}
-	if err := in.Metadata.check("metadata"); err != nil {
-		return err
-	}
-	if err := in.DataCenter.Metadata.check("dataCenterInfo.metadata"); err != nil {
-		return err
-	}
-	return in.checkAddress(peer, advertised)
+	return cmp.Or(
+		checkName("app", in.App), checkName("instanceId", in.ID), in.checkWords(),
+		in.Metadata.check("metadata"), in.DataCenter.Metadata.check("dataCenterInfo.metadata"),
+		in.checkAddress(peer, advertised),
+	)
 }
 
 // checkWords looks at what may only be one of some words or numbers.
 func (in *Instance) checkWords() error {
 	switch {
 	case !in.Status.known():
-		return fmt.Errorf("status is %q; there are UP, DOWN, STARTING, OUT_OF_SERVICE, UNKNOWN", shown(string(in.Status)))
+		return fmt.Errorf("status is %q; there are %s", shown(string(in.Status)), statuses)
 	case !in.Overridden.known():
-		return fmt.Errorf("overriddenStatus is %q; there are UP, DOWN, STARTING, OUT_OF_SERVICE, UNKNOWN", shown(string(in.Overridden)))
+		return fmt.Errorf("overriddenStatus is %q; there are %s", shown(string(in.Overridden)), statuses)
 	case !slices.Contains([]string{"MyOwn", "Amazon", "Netflix"}, in.DataCenter.Name):
 		return fmt.Errorf("dataCenterInfo.name is %q; there are MyOwn, Amazon, Netflix", shown(in.DataCenter.Name))
-	case in.Port.Number < 0 || in.Port.Number > 65535:
-		return fmt.Errorf("port %d is none", in.Port.Number)
-	case in.SecurePort.Number < 0 || in.SecurePort.Number > 65535:
-		return fmt.Errorf("securePort %d is none", in.SecurePort.Number)
 	case in.Lease.Duration > mostLease || in.Lease.Renewal > mostLease:
 		return fmt.Errorf("leaseInfo asks for more than %d seconds", mostLease)
 	case in.Dirty < 0:
-		return fmt.Errorf("lastDirtyTimestamp is negative")
+		return errors.New("lastDirtyTimestamp is negative")
 	}
-	return nil
-}
-
-// checkTexts looks at the lengths and characters of everything that is only repeated.
-func (in *Instance) checkTexts() error {
-	for _, text := range []struct {
-		name, value string
-		most        int
-	}{
-		{"vipAddress", in.VIP, mostName},
-		{"secureVipAddress", in.SVIP, mostName},
-		{"appGroupName", in.AppGroup, mostName},
-		{"sid", in.SID, mostName},
-		{"asgName", in.ScaleGroup, mostName},
-		{"homePageUrl", in.HomePage, mostText},
-		{"statusPageUrl", in.StatusPage, mostText},
-		{"healthCheckUrl", in.Health, mostText},
-		{"secureHealthCheckUrl", in.SafeHealth, mostText},
-	} {
-		if err := checkText(text.name, text.value, text.most); err != nil {
-			return err
+	for name, port := range map[string]number{"port": in.Port.Number, "securePort": in.SecurePort.Number} {
+		if port < 0 || port > 65535 {
+			return fmt.Errorf("%s %d is none", name, port)
 		}
 	}
-	if err := checkName("app", in.App); err != nil {
-		return err
-	}
-	return checkName("instanceId", in.ID)
+	return nil
 }
 
 // checkAddress says why an instance may not be where it says it is.
@@ -208,10 +194,10 @@ func (m Metadata) check(name string) error {
 
 // checkName says why something can't be a part of a path.
 func checkName(name, value string) error {
-	if strings.ContainsFunc(value, func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune(`/\%?#<>"`, c) }) || value == "." || value == ".." {
+	if value == "." || value == ".." || strings.ContainsFunc(value, func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune(`/\%?#<>"`, c) }) {
 		return fmt.Errorf("%s %q may have visible ASCII characters without / \\ %% ? # < > \"", name, shown(value))
 	}
-	return checkText(name, value, mostName)
+	return nil
 }
 
 // checkText says why a text is refused.

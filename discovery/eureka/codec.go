@@ -255,15 +255,23 @@ func decodeInstance(b []byte, asJSON bool) (*Instance, error) {
 // plain says where a document is wrong without the names of our types, in at most as
 // many words as a client can read.
 func plain(err error) error {
-	var meaning *json.SemanticError
-	var syntax *jsontext.SyntacticError
+	meaning, isMeaning := errors.AsType[*json.SemanticError](err)
+	syntax, isSyntax := errors.AsType[*jsontext.SyntacticError](err)
 	switch {
-	case errors.As(err, &meaning) && meaning.Err != nil:
-		return fmt.Errorf("%s: %.200s", shown(string(meaning.JSONPointer)), meaning.Err)
-	case errors.As(err, &meaning):
+	case isMeaning && meaning.Err != nil:
+		return fmt.Errorf("%s: %w", shown(string(meaning.JSONPointer)), short(meaning.Err))
+	case isMeaning:
 		return fmt.Errorf("%s: not of the type that it has to be", shown(string(meaning.JSONPointer)))
-	case errors.As(err, &syntax):
-		return fmt.Errorf("byte %d: %.200s", syntax.ByteOffset, syntax.Err)
+	case isSyntax:
+		return fmt.Errorf("byte %d: %w", syntax.ByteOffset, short(syntax.Err))
 	}
-	return fmt.Errorf("%.200s", err)
+	return short(err)
+}
+
+// short returns an error whose text fits into an answer.
+func short(err error) error {
+	if text := err.Error(); len(text) > 200 {
+		return errors.New(strings.ToValidUTF8(text[:200], "") + "…")
+	}
+	return err
 }

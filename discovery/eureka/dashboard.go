@@ -6,9 +6,11 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
+	"mime"
 	"net"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,25 +65,8 @@ type entry struct{ Key, Value string }
 // event is something that happened.
 type event struct{ Ago, UTC, App, ID, What string }
 
-// dashboard answers requests for the page and its parts; false if it was none.
-func (s *Server) dashboard(w http.ResponseWriter, r *http.Request) bool {
-	kind := ""
-	switch r.URL.Path {
-	case "/":
-		kind = "text/html; charset=utf-8"
-	case "/dashboard/style.css":
-		kind = "text/css; charset=utf-8"
-	case "/dashboard/live.js":
-		kind = "text/javascript; charset=utf-8"
-	default:
-		return false
-	}
-	header := w.Header()
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		header.Set("Allow", "GET, HEAD")
-		http.Error(w, "this is a page to read", http.StatusMethodNotAllowed)
-		return true
-	}
+// dashboard answers requests for the page and its parts.
+func (s *Server) dashboard(w http.ResponseWriter, r *http.Request) {
 	var body []byte
 	var err error
 	if r.URL.Path == "/" {
@@ -91,14 +76,14 @@ func (s *Server) dashboard(w http.ResponseWriter, r *http.Request) bool {
 	}
 	if err != nil {
 		http.Error(w, "the page could not be made: "+err.Error(), http.StatusInternalServerError)
-		return true
+		return
 	}
-	header.Set("Content-Type", kind)
+	header := w.Header()
+	header.Set("Content-Type", mime.TypeByExtension(firstOf(path.Ext(r.URL.Path), ".html")))
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	header.Set("Content-Security-Policy", policy)
 	header.Set("Referrer-Policy", "no-referrer")
-	_, _ = w.Write(body) // if the browser has gone, nobody is left to tell
-	return true
+	_, _ = w.Write(body) //nolint:gosec // html/template made it; if the browser has gone, nobody is left to tell
 }
 
 // page renders the page as it is now.

@@ -1,6 +1,9 @@
 package eureka
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // mostHistory is how many events the dashboard shows.
 const mostHistory = 50
@@ -27,8 +30,8 @@ func (r *registry) lately() (events []Event, preserving bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.expire(now)
-	for i := len(r.history) - 1; i >= 0; i-- {
-		events = append(events, r.history[i])
+	for _, e := range slices.Backward(r.history) {
+		events = append(events, e)
 	}
 	return events, r.kept
 }

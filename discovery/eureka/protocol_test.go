@@ -162,12 +162,12 @@ func TestWhatIsRefused(t *testing.T) {
 		{"localhost from elsewhere", "POST", "/apps/USER", strings.Replace(whole, `"hostName":"10.0.0.7"`, `"hostName":"localhost"`, 1), 400, "localhost is loopback"},
 		{"no address at all", "POST", "/apps/USER", strings.Replace(whole, `"ipAddr":"10.0.0.7"`, `"ipAddr":"localhost"`, 1), 400, "is not an IP address"},
 		{"a heartbeat of no time", "PUT", "/apps/USER/b?lastDirtyTimestamp=x", "", 400, "not milliseconds"},
-		{"a list to delete", "DELETE", "/apps", "", 405, "does not take DELETE"},
+		{"a list to delete", "DELETE", "/apps", "", 405, "Method Not Allowed"},
 		{"nobody", "GET", "/apps/NOBODY", "", 404, "no such application"},
 		{"nobody's instance", "GET", "/apps/USER/b", "", 404, "no such instance"},
 		{"nobody anywhere", "GET", "/instances/b", "", 404, "no such instance"},
-		{"a path", "GET", "/peerreplication/batch", "", 404, "no such path"},
-		{"a broken path", "GET", "/apps/USER/a/b/c", "", 404, "no such path"},
+		{"a path", "GET", "/peerreplication/batch", "", 404, "not found"},
+		{"a broken path", "GET", "/apps/USER/a/b/c", "", 404, "not found"},
 	} {
 		t.Run(c.says, func(t *testing.T) {
 			r := newRegistry(t, eureka.ServerConfig{})
@@ -192,7 +192,7 @@ func TestRefusedByWhatTheHeadersSay(t *testing.T) {
 	r.wants(http.StatusUnsupportedMediaType, http.MethodPost, "/eureka/apps/USER", body, "Content-Encoding: gzip")
 	r.wants(http.StatusForbidden, http.MethodPost, "/eureka/apps/USER", body, "Sec-Fetch-Site: cross-site")
 	r.wants(http.StatusForbidden, http.MethodDelete, "/eureka/apps/USER/a", "", "Origin: http://elsewhere.example")
-	if got := r.call(http.MethodPatch, "/eureka/apps/USER", "").Header().Get("Allow"); got != "GET, POST" {
+	if got := r.call(http.MethodPatch, "/eureka/apps/USER", "").Header().Get("Allow"); got != "GET, HEAD, POST" {
 		t.Errorf("Allow: %s", got)
 	}
 	r.shows("/eureka/apps", "")

@@ -2,9 +2,11 @@ package eureka
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
+	"maps"
+	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -16,11 +18,12 @@ const deltaKept = 3 * time.Minute
 // one is safe: the counts in the hash then differ, and the client asks for everything.
 const mostGone = 1000
 
-// What may happen to a request about an instance.
-var (
-	errUnknown = errors.New("no such instance is registered; register again")
-	errFull    = errors.New("the registry is full")
-)
+// unknown and full are what may happen to a request about an instance.
+func unknown() error {
+	return &refusal{http.StatusNotFound, "no such instance is registered; register again"}
+}
+
+func full() error { return &refusal{http.StatusTooManyRequests, "the registry is full"} }
 
 // registry is who is there. Times come from the clock when a method begins, and every
 // method first lets go of those whose lease has ended.
@@ -85,7 +88,7 @@ func (r *registry) register(in *Instance) error {
 	old := r.apps[in.App][in.ID]
 	switch {
 	case old == nil && r.count >= r.most:
-		return errFull
+		return full()
 	case old != nil && old.Dirty > l.Dirty:
 		old.renewed, old.Lease.Renewed = now, number(now.UnixMilli())
 		return nil
@@ -117,16 +120,16 @@ func (r *registry) register(in *Instance) error {
 	return nil
 }
 
-// renew goes on believing in an instance. errUnknown asks it to register again: nobody
+// renew goes on believing in an instance. A 404 asks it to register again: nobody
 // knows it, its status is UNKNOWN, or it says that it has changed since.
 func (r *registry) renew(app, id string, dirty millis) error {
 	return r.update(app, id, func(l *lease, now time.Time) error {
 		if l.Status == Unknown {
-			return errUnknown
+			return unknown()
 		}
 		l.renewed, l.Lease.Renewed = now, number(now.UnixMilli())
 		if dirty > l.Dirty {
-			return errUnknown
+			return unknown()
 		}
 		return nil
 	})
@@ -162,12 +165,9 @@ func (r *registry) override(app, id string, order, status Status, dirty millis) 
 // describe adds to the metadata of an instance; all of it, or an error and nothing.
 func (r *registry) describe(app, id string, entries map[string]string) error {
 	return r.update(app, id, func(l *lease, now time.Time) error {
-		all := make(Metadata, len(l.Metadata)+len(entries))
-		for _, m := range []map[string]string{l.Metadata, entries} {
-			for k, v := range m {
-				all[k] = v
-			}
-		}
+		all := make(Metadata, len(l.Metadata)+len(entries)) // the old one may be being read
+		maps.Copy(all, l.Metadata)
+		maps.Copy(all, entries)
 		if err := all.check("metadata"); err != nil {
 			return err
 		}
@@ -177,7 +177,7 @@ func (r *registry) describe(app, id string, entries map[string]string) error {
 	})
 }
 
-// update changes an instance. Errors: errUnknown, and those of the function.
+// update changes an instance. Errors: unknown, and those of the function.
 func (r *registry) update(app, id string, do func(*lease, time.Time) error) error {
 	now := time.Now()
 	r.mu.Lock()
@@ -185,7 +185,7 @@ func (r *registry) update(app, id string, do func(*lease, time.Time) error) erro
 	r.expire(now)
 	l := r.apps[app][id]
 	if l == nil {
-		return errUnknown
+		return unknown()
 	}
 	return do(l, now)
 }
@@ -312,11 +312,11 @@ func (r *registry) read(list func(now time.Time, take func(*lease))) *applicatio
 // hashOf returns what clients compare with what they have: how many there are of each
 // status, "DOWN_1_UP_2_".
 func hashOf(status map[Status]int) string {
-	hash := ""
+	var hash strings.Builder
 	for _, s := range []Status{Down, OutOfService, Starting, Unknown, Up} { // in the order of the alphabet
 		if n := status[s]; n > 0 {
-			hash += fmt.Sprintf("%s_%d_", s, n)
+			fmt.Fprintf(&hash, "%s_%d_", s, n)
 		}
 	}
-	return hash
+	return hash.String()
 }

@@ -1,6 +1,7 @@
 package eureka
 
 import (
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -35,6 +35,7 @@ type Server struct {
 	registry   *registry
 	advertised discovery.Advertised
 	origins    *http.CrossOriginProtection
+	routes     *http.ServeMux
 }
 
 // NewServer returns an empty registry. It needs no end.
@@ -45,11 +46,14 @@ func NewServer(c ServerConfig) *Server {
 	if c.Preserve == "" {
 		c.Preserve = PreserveLarge
 	}
-	return &Server{
+	s := &Server{
 		registry:   newRegistry(c.Instances, c.Preserve),
 		advertised: discovery.Advertised{Ranges: c.Allowed, Local: localAddresses()},
 		origins:    http.NewCrossOriginProtection(),
+		routes:     http.NewServeMux(),
 	}
+	s.addRoutes()
+	return s
 }
 
 // localAddresses returns the addresses of this machine as they are now. Without them
@@ -67,160 +71,92 @@ func localAddresses() (list []netip.Addr) {
 	return list
 }
 
-// refusal is an answer that is no success.
+// refusal is why a request was not done. Any other error of a route is a 400.
 type refusal struct {
 	status int
 	detail string
-	allow  string // for 405
 }
 
 // Error implements error.
 func (r *refusal) Error() string { return r.detail }
 
-// refused returns a refusal.
-func refused(status int, format string, values ...any) error {
-	return &refusal{status: status, detail: fmt.Sprintf(format, values...)}
-}
-
-// call is a request whose path was understood.
-type call struct {
-	*http.Request
-
-	path []string // behind the prefix
-}
-
-// answer is what a route says: a status, and a document or nothing.
-type answer struct {
-	status int
-	body   any
-}
-
-// route is what is done for a method.
-type route map[string]func(*Server, *call) (answer, error)
-
-// ServeHTTP implements http.Handler.
+// ServeHTTP implements http.Handler. A slash at the end and the second prefix make no
+// difference.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Cache-Control", "no-store")
-	if s.dashboard(w, r) {
-		return
-	}
-	a, err := s.serve(r)
-	if err == nil {
-		err = s.write(w, r, a)
-	}
-	if err == nil {
-		return
-	}
-	status := http.StatusInternalServerError
-	var no *refusal
-	if errors.As(err, &no) {
-		status = no.status
-		if no.allow != "" {
-			header.Set("Allow", no.allow)
-		}
-	}
-	header.Set("Content-Type", "text/plain; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, err.Error()+"\n") // if the client has gone, nobody is left to tell
+	to := *r.URL
+	to.Path, to.RawPath = plainPath(to.Path), plainPath(to.RawPath)
+	r = r.WithContext(r.Context())
+	r.URL = &to
+	s.routes.ServeHTTP(w, r)
 }
 
-// serve finds the route of a request and does what it says.
-func (s *Server) serve(r *http.Request) (answer, error) {
-	if err := s.origins.Check(r); err != nil {
-		return answer{}, refused(http.StatusForbidden, "pages of other sites may not change the registry")
+// plainPath returns the path that means the same.
+func plainPath(path string) string {
+	if path = strings.Replace(path, "/eureka/v2/", "/eureka/", 1); len(path) > 1 {
+		path = strings.TrimSuffix(path, "/")
 	}
-	c := &call{Request: r}
-	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), "/eureka/")
-	if !ok {
-		return answer{}, refused(http.StatusNotFound, "there is /eureka/apps, and a page at /")
-	}
-	for part := range strings.SplitSeq(strings.TrimSuffix(strings.TrimPrefix(rest, "v2/"), "/"), "/") {
-		part, err := url.PathUnescape(part)
+	return path
+}
+
+// route adds what is done for a method and a path. An answer without a document is 200
+// without a body, or 204 to a registration.
+func (s *Server) route(pattern string, do func(*http.Request) (any, error)) {
+	s.routes.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		err := s.origins.Check(r)
 		if err != nil {
-			return answer{}, refused(http.StatusBadRequest, "the path has a broken escape")
+			err = &refusal{http.StatusForbidden, "pages of other sites may not change the registry"}
 		}
-		c.path = append(c.path, part)
-	}
-	methods := find(c.path)
-	if methods == nil {
-		return answer{}, refused(http.StatusNotFound, "no such path")
-	}
-	method := r.Method
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
-	do := methods[method]
-	if do == nil {
-		allowed := make([]string, 0, len(methods))
-		for _, m := range []string{http.MethodDelete, http.MethodGet, http.MethodPost, http.MethodPut} {
-			if methods[m] != nil {
-				allowed = append(allowed, m)
+		var body any
+		if err == nil {
+			body, err = do(r)
+		}
+		switch {
+		case err != nil:
+			status := http.StatusBadRequest
+			if no, ok := errors.AsType[*refusal](err); ok {
+				status = no.status
 			}
+			http.Error(w, err.Error(), status)
+		case body != nil:
+			s.write(w, r, body)
+		case r.Method == http.MethodPost:
+			w.WriteHeader(http.StatusNoContent)
 		}
-		return answer{}, &refusal{http.StatusMethodNotAllowed, "this path does not take " + method, strings.Join(allowed, ", ")}
-	}
-	return do(s, c)
+	})
 }
 
-// find returns the route of a path; nil if there is none.
-func find(path []string) route {
-	switch {
-	case path[0] == "apps" && len(path) == 1:
-		return route{http.MethodGet: (*Server).everybody}
-	case path[0] == "apps" && len(path) == 2 && path[1] == "delta":
-		return route{http.MethodGet: (*Server).changed}
-	case path[0] == "apps" && len(path) == 2:
-		return route{http.MethodGet: (*Server).application, http.MethodPost: (*Server).register}
-	case path[0] == "apps" && len(path) == 3:
-		return route{http.MethodGet: (*Server).instance, http.MethodPut: (*Server).renew, http.MethodDelete: (*Server).cancel}
-	case path[0] == "apps" && len(path) == 4 && path[3] == "status":
-		return route{http.MethodPut: (*Server).order, http.MethodDelete: (*Server).takeBack}
-	case path[0] == "apps" && len(path) == 4 && path[3] == "metadata":
-		return route{http.MethodPut: (*Server).describe}
-	case path[0] == "instances" && len(path) == 2:
-		return route{http.MethodGet: (*Server).byID}
-	case path[0] == "vips" && len(path) == 2:
-		return route{http.MethodGet: (*Server).byVIP}
-	case path[0] == "svips" && len(path) == 2:
-		return route{http.MethodGet: (*Server).bySVIP}
-	}
-	return nil
-}
-
-// write sends an answer in the form that the client reads.
-func (s *Server) write(w http.ResponseWriter, r *http.Request, a answer) error {
-	header := w.Header()
-	if a.body == nil {
-		w.WriteHeader(a.status)
-		return nil
-	}
-	header.Set("Vary", "Accept, Accept-Encoding")
+// write sends a document in the form that the client reads.
+func (s *Server) write(w http.ResponseWriter, r *http.Request, document any) {
 	asJSON := strings.Contains(r.Header.Get("Accept"), "json")
-	body, err := encode(a.body, asJSON)
-	if err != nil {
-		return err
+	body, err := encode(document, asJSON)
+	if err != nil { // none of ours
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
 	}
+	header := w.Header()
+	header.Set("Vary", "Accept, Accept-Encoding")
 	header.Set("Content-Type", "application/xml")
 	if asJSON {
 		header.Set("Content-Type", "application/json")
 	}
-	if !acceptsGzip(r.Header.Get("Accept-Encoding")) {
-		header.Set("Content-Length", strconv.Itoa(len(body)))
-		w.WriteHeader(a.status)
-		_, _ = w.Write(body) // if the client has gone, nobody is left to tell
-		return nil
+	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
+		header.Set("Content-Encoding", "gzip")
+		body = gzipped(body)
 	}
-	header.Set("Content-Encoding", "gzip")
-	w.WriteHeader(a.status)
-	if r.Method == http.MethodHead {
-		return nil
-	}
-	z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed) // the level exists
-	_, _ = z.Write(body)                           // as above
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write(body) // if the client has gone, nobody is left to tell
+}
+
+// gzipped compresses a body.
+func gzipped(body []byte) []byte {
+	var b bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // the level exists
+	_, _ = z.Write(body)                            // a buffer takes everything
 	_ = z.Close()
-	return nil
+	return b.Bytes()
 }
 
 // acceptsGzip says whether a client asked for gzip.
@@ -241,18 +177,18 @@ func readInstance(r *http.Request) (*Instance, error) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	asJSON, asXML := strings.HasSuffix(kind, "json"), strings.HasSuffix(kind, "xml")
 	if err != nil || !asJSON && !asXML || r.Header.Get("Content-Encoding") != "" {
-		return nil, refused(http.StatusUnsupportedMediaType, "send application/json or application/xml, uncompressed")
+		return nil, &refusal{http.StatusUnsupportedMediaType, "send application/json or application/xml, uncompressed"}
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, mostBody+1))
 	if err != nil {
-		return nil, refused(http.StatusBadRequest, "the body could not be read")
+		return nil, errors.New("the body could not be read")
 	}
 	if len(body) > mostBody {
-		return nil, refused(http.StatusRequestEntityTooLarge, "a registration has at most %d bytes", mostBody)
+		return nil, &refusal{http.StatusRequestEntityTooLarge, fmt.Sprintf("a registration has at most %d bytes", mostBody)}
 	}
 	in, err := decodeInstance(body, asJSON)
 	if err != nil {
-		return nil, refused(http.StatusBadRequest, "not a registration: %s", err.Error())
+		return nil, fmt.Errorf("not a registration: %w", err)
 	}
 	return in, nil
 }
