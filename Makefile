@@ -35,6 +35,11 @@ test-kill: ## run only the rounds of kill -9 (ROUNDS=100)
 test-graphs: ## load the three real networks through the gateway and check the answers
 	ENSEMBLE_GRAPHS=all go test -count=1 -timeout 20m -run TestRealNetworksThroughTheGateway -v ./cmd/ensemble
 
+.PHONY: test-eureka
+test-eureka: ## have real clients of Eureka (Go, Node, Prometheus) use the registry; downloads them
+	npm ci --prefix discovery/eureka/testdata/clients/js --no-audit --no-fund
+	ENSEMBLE_REQUIRE=eureka-clients go test -count=1 -timeout 10m -run 'TestFargo|TestNode|TestPrometheus' ./discovery/eureka
+
 .PHONY: lint
 lint: ## check the layers, the style and the formatting
 	$(TOOLS) golangci-lint run ./...

@@ -335,7 +335,9 @@ func TestAnswersThatAreNoList(t *testing.T) {
 			s.ServeHTTP,
 			func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") },
 			func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") },
-			func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://evil/eureka/apps", http.StatusFound) },
+			func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, "http://evil/eureka/apps", http.StatusFound)
+			},
 			func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
 			func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) },
 		} {
