@@ -47,6 +47,11 @@ test-backends: ## start Postgres, Kafka and Neo4j, run the tests that need them,
 	eval "$$(scripts/backends env)" && ENSEMBLE_REQUIRE=pg,kafka,neo4j \
 		go test -race -count=1 -shuffle=on -timeout 10m $$($(SERVED))
 
+.PHONY: test-eureka
+test-eureka: ## have real clients of Eureka (Go, Node, Prometheus) use the registry; downloads them
+	npm ci --prefix discovery/eureka/testdata/clients/js --no-audit --no-fund
+	ENSEMBLE_REQUIRE=eureka-clients go test -count=1 -timeout 10m -run 'TestFargo|TestNode|TestPrometheus' ./discovery/eureka
+
 .PHONY: lint
 lint: ## check the layers, the style and the formatting
 	$(TOOLS) golangci-lint run ./...
