@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"ensemble/broker"
 	"ensemble/eventstore"
 	"ensemble/projection"
@@ -86,23 +88,23 @@ func readTopic(ctx context.Context, b broker.Publisher, topic string, r reading)
 	}
 }
 
+// errReached ends what runs beside reaching the ends.
+var errReached = errors.New("the ends are reached")
+
 // upTo runs a consumer until it has come to some ends.
 func upTo(ctx context.Context, b broker.Publisher, c *broker.Consumer, ends []broker.Bounds) error {
-	running, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- c.Run(running, b, nil) }()
-	reached := make(chan error, 1)
-	go func() { reached <- c.Reach(running, ends) }()
-	var err error
-	select {
-	case err = <-ended:
-		stop()
-		_ = <-reached // it was told to stop
-	case err = <-reached:
-		stop()
-		_ = <-ended // the same
+	group, running := errgroup.WithContext(ctx)
+	group.Go(func() error { return c.Run(running, b, nil) })
+	group.Go(func() error {
+		if err := c.Reach(running, ends); err != nil {
+			return err
+		}
+		return errReached
+	})
+	if err := group.Wait(); !errors.Is(err, errReached) {
+		return err
 	}
-	return err
+	return nil
 }
 
 // topicPeople are the people of a topic.
