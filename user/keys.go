@@ -3,11 +3,18 @@ package user
 import (
 	"context"
 	"errors"
+	"fmt"
+
+	"ensemble/eventstore"
 )
 
 // ErrKeyDestroyed means that what was sealed with a key can't be read any more,
 // because the key was destroyed with the person.
 var ErrKeyDestroyed = errors.New("the key was destroyed")
+
+// ErrKeysAway means that the keys can't be asked now. Nothing was sealed or opened; try
+// again in a moment, as with a log that is away.
+var ErrKeysAway = fmt.Errorf("the keys: %w", eventstore.ErrAway)
 
 // Keys keeps one key for each person. Whatever is sealed with a key can be opened
 // with it until the key is destroyed, and never again after that.

@@ -60,9 +60,9 @@ type ownError struct{ err error }
 // Error implements error.
 func (e *ownError) Error() string { return e.err.Error() }
 
-// own returns an ownError, unless the error is one.
+// own returns an ownError, unless the error is one, or what a view needs is away.
 func own(err error) error {
-	if _, ok := errors.AsType[*ownError](err); ok {
+	if _, ok := errors.AsType[*ownError](err); ok || errors.Is(err, eventstore.ErrAway) {
 		return err
 	}
 	return &ownError{err}
@@ -111,7 +111,7 @@ func (c *commit) try(ctx context.Context) ([]eventstore.Result, error) {
 		return results, nil
 	}
 	_, ofServer := errors.AsType[*pgconn.PgError](err)
-	if !ofServer && !l.writer.IsClosed() && c.doubt == nil {
+	if !ofServer && !l.writer.IsClosed() && c.doubt == nil && !errors.Is(err, eventstore.ErrAway) {
 		err = own(fmt.Errorf("%s: %w", l.name, err)) // the connection is well: this never got to it
 	}
 	l.rollBack(ctx)
@@ -146,7 +146,7 @@ func (c *commit) transact(ctx context.Context) ([]eventstore.Result, error) {
 	}
 	changes, err := l.views.rows(q.Events)
 	if err != nil {
-		return nil, &ownError{err}
+		return nil, own(err)
 	}
 	return c.send(ctx, p, changes, q.Results)
 }

@@ -230,13 +230,22 @@ func (k *Keyring) Open(id int64, sealed []byte) ([]byte, error) {
 
 // openWith decrypts a text with an unwrapped key.
 func (k *Keyring) openWith(aead cipher.AEAD, id int64, sealed []byte) ([]byte, error) {
+	plain, err := openWith(aead, id, sealed)
+	if err != nil {
+		return nil, k.damaged(id, err.Error())
+	}
+	return plain, nil
+}
+
+// openWith decrypts what sealWith has made with the same key.
+func openWith(aead cipher.AEAD, id int64, sealed []byte) ([]byte, error) {
 	if len(sealed) < aead.NonceSize() {
-		return nil, k.damaged(id, "the sealed text is too short")
+		return nil, errors.New("the sealed text is too short")
 	}
 	nonce, text := sealed[:aead.NonceSize()], sealed[aead.NonceSize():]
 	plain, err := aead.Open(nil, nonce, text, slotNumber(id))
 	if err != nil {
-		return nil, k.damaged(id, "it does not open what was sealed with it")
+		return nil, errors.New("it does not open what was sealed with it")
 	}
 	return plain, nil
 }
