@@ -18,21 +18,18 @@ const columns = "position, stream, version, previous, number, type, recorded_at,
 
 // statements are those on the tables of the log.
 type statements struct {
-	all, stream, head, lineage, outcome       string
+	all, stream, head, lineage                string
 	lock, state, ends, highest, used          string
 	append, remember, landedEvents, landedKey string
 }
 
 // newStatements returns the statements on the log in a schema.
 func newStatements(schema string) statements {
-	const outcome = "select o.key, o.fingerprint, o.stream, o.version, o.position, o.events, o.data from {s}.outcomes o where "
-	const kept = " and o.id > (select max(id) from {s}.outcomes) - $2::bigint and o.recorded_at >= clock_timestamp() - $3::interval"
 	s := statements{
 		all:     "select " + columns + " from {s}.events where position > $1 order by position limit $2",
 		stream:  "select " + columns + " from {s}.events where stream = $1 and version > $2 order by stream, version limit $3",
 		head:    "select last, recorded_at from {s}.commits order by first desc limit 1",
 		lineage: "select first, uuid from {s}.lineage order by first",
-		outcome: outcome + "o.key = $1" + kept,
 		lock:    "select {s}.take_lock()",
 		state: `select v.version, clock_timestamp(), coalesce(c.last, 0), coalesce(c.recorded_at, 'epoch'), coalesce(c.hash, '')
 			from {s}.schema_version v left join (select * from {s}.commits order by first desc limit 1) c on true`,
@@ -44,15 +41,18 @@ func newStatements(schema string) statements {
 			) n(name) left join lateral (
 				select version, position from {s}.events where stream = n.name order by stream desc, version desc limit 1
 			) e on true`,
-		highest:      "select category, highest from {s}.counters where category = any($1)",
-		used:         outcome + "o.key = any($1)" + kept,
+		highest: "select category, highest from {s}.counters where category = any($1)",
+		// The limit keeps the planner from looking for the keys among all that are kept.
+		used: `select o.key, o.fingerprint, o.stream, o.version, o.position, o.events, o.data
+			from unnest($1::bytea[]) k(key), lateral (select * from {s}.outcomes where key = k.key limit 1) o
+			where o.id > (select max(id) from {s}.outcomes) - $2::bigint and o.recorded_at >= clock_timestamp() - $3::interval`,
 		append:       "select {s}.append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
 		remember:     "select {s}.remember($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
 		landedEvents: "select exists (select from {s}.commits where first = $1 and batch = $2)",
 		landedKey:    "select exists (select from {s}.outcomes where key = $1 and batch = $2)",
 	}
 	for _, sql := range []*string{
-		&s.all, &s.stream, &s.head, &s.lineage, &s.outcome, &s.lock, &s.state, &s.ends, &s.highest, &s.used,
+		&s.all, &s.stream, &s.head, &s.lineage, &s.lock, &s.state, &s.ends, &s.highest, &s.used,
 		&s.append, &s.remember, &s.landedEvents, &s.landedKey,
 	} {
 		*sql = in(schema, *sql)
@@ -245,7 +245,7 @@ func (l *Log) headOn(ctx context.Context) (h eventstore.Head, err error) {
 // Outcome implements [eventstore.Driver].
 func (l *Log) Outcome(ctx context.Context, hash [16]byte) (o eventstore.Outcome, found bool, err error) {
 	err = l.patiently(ctx, func(ctx context.Context) error {
-		rows, err := l.readers.Query(ctx, l.sql.outcome, hash[:], l.opts.KeepKeys, l.opts.KeepKeysFor)
+		rows, err := l.readers.Query(ctx, l.sql.used, [][]byte{hash[:]}, l.opts.KeepKeys, l.opts.KeepKeysFor)
 		if err != nil {
 			return err
 		}
