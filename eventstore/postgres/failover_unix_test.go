@@ -4,6 +4,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -76,5 +77,38 @@ func TestNothingAcknowledgedIsLostWhenAStandbyTakesOver(t *testing.T) {
 	lineage := lineageOf(t, logs[1])
 	if len(lineage) != 2 || lineage[0] != name || lineage[1].UUID == name.UUID || lineage[1].First < 100 || lineage[1].First > before+21 {
 		t.Errorf("after the failover at about %d the lineage is %v, it was %v", before, lineage, name)
+	}
+}
+
+// TestACommitThatDidNotWaitForItsStandbyIsUnknown: an operator ends the wait, and the server
+// answers that it has committed. It has, but perhaps nobody else knows.
+func TestACommitThatDidNotWaitForItsStandbyIsUnknown(t *testing.T) {
+	c := newCluster(t)
+	log := open(t, c.url(), Options{Patience: time.Minute})
+	execute(t, c.url(), "alter system set synchronous_standby_names = 'nobody'", "select pg_reload_conf()")
+	conn := connect(t, c.url())
+	defer hangUp(context.Background(), conn)
+	for set := ""; set != "nobody"; {
+		if err := conn.QueryRow(t.Context(), "show synchronous_standby_names").Scan(&set); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answered := make(chan error, 1)
+	go func() {
+		_, err := log.Commit(t.Context(), []eventstore.Write{one(on("a"), 0, "x")})
+		answered <- err
+	}()
+	for waiting := 0; waiting == 0; {
+		err := conn.QueryRow(t.Context(), "select count(pg_cancel_backend(pid)) from pg_stat_activity where wait_event = 'SyncRep'").Scan(&waiting)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-answered; !errors.Is(err, eventstore.ErrUnknown) || !errors.Is(err, eventstore.ErrAway) {
+		t.Fatalf("got %v", err)
+	}
+	execute(t, c.url(), "alter system reset synchronous_standby_names", "select pg_reload_conf()")
+	if got := all(t, log); len(got) != 1 {
+		t.Fatalf("the log has %q", got)
 	}
 }

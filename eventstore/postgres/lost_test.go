@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -56,6 +57,43 @@ func TestAnAnswerThatIsLostIsAskedFor(t *testing.T) {
 		}
 	}
 	verified(t, log)
+}
+
+// TestAnAnswerAboutNoEventThatIsLostIsAskedFor: what a command was answered that led to no
+// event is remembered once as well.
+func TestAnAnswerAboutNoEventThatIsLostIsAskedFor(t *testing.T) {
+	url := servertest.Postgres(t)
+	p, through := newProxy(t, url)
+	log := open(t, through, Options{})
+	execute(t, url,
+		`create function wait_at_gate() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock_shared(42); return null; end $$`,
+		`create trigger gate after insert on outcomes execute function wait_at_gate()`)
+	g := &gate{t: t, url: url}
+	for i, goesOn := range []bool{true, false} {
+		key := &eventstore.Key{Hash: [16]byte{byte(i)}, Outcome: []byte("refused")}
+		openGate := g.close()
+		defer openGate()
+		answered := make(chan error, 1)
+		go func() {
+			results, err := log.Commit(t.Context(), []eventstore.Write{{Stream: on("nobody"), Key: key}})
+			if err == nil && (results[0].Previous != nil || results[0].Err != nil) {
+				err = fmt.Errorf("got %+v", results[0])
+			}
+			answered <- err
+		}()
+		pid := g.waiting()
+		p.cut()
+		if !goesOn {
+			terminate(t, url, pid)
+		}
+		openGate()
+		if err := <-answered; err != nil {
+			t.Fatalf("it goes on %v: %v", goesOn, err)
+		}
+		if o, found, err := log.Outcome(t.Context(), key.Hash); err != nil || !found || string(o.Data) != "refused" {
+			t.Fatalf("it goes on %v: remembered is %+v, %v, %v", goesOn, o, found, err)
+		}
+	}
 }
 
 // TestAnAnswerThatNeverComesIsUnknown keeps the line silent for longer than the log has
