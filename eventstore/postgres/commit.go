@@ -41,7 +41,7 @@ func (l *Log) Commit(ctx context.Context, batch []eventstore.Write) ([]eventstor
 		if own, ok := errors.AsType[*ownError](err); ok {
 			return nil, own.err
 		}
-		if verdict := judge(err); verdict == again || verdict == lost {
+		if verdict := judge(err); !errors.Is(err, errHalf) && (verdict == again || verdict == lost) {
 			if sleep(ctx, pause(try)) == nil {
 				continue
 			}
@@ -53,6 +53,10 @@ func (l *Log) Commit(ctx context.Context, batch []eventstore.Write) ([]eventstor
 		return nil, l.explain(err)
 	}
 }
+
+// errHalf means that the server has committed, but was told to stop waiting for its
+// standby: asking it again tells nobody whether the standby has it.
+var errHalf = errors.New("the server has committed, but did not wait for its standby")
 
 // ownError is one that trying again would not change.
 type ownError struct{ err error }
@@ -182,8 +186,7 @@ func (c *commit) send(
 	err := l.writer.SendBatch(ctx, b).Close()
 	switch {
 	case err == nil && l.warned:
-		// It has waited for a standby and was told to stop: durable here, but not there.
-		return nil, &pgconn.PgError{Severity: "FATAL", Code: "01000", Message: "the server did not wait for its standby"}
+		return nil, errHalf
 	case err == nil && tag.String() != "COMMIT":
 		c.doubt = nil
 		return nil, &ownError{fmt.Errorf("%s: the transaction was answered with %s", l.name, tag)}
