@@ -55,9 +55,9 @@
 //
 // # Poolers
 //
-// Connect to the server itself. A pooler in session mode, or in transaction mode with
-// prepared statements (PgBouncer 1.21), works as well; one in statement mode can't,
-// because it forbids transactions, and the first commit says so.
+// Connect to the server itself. A pooler in statement mode forbids transactions, and the
+// first commit says so; one in any other mode has to let our startup parameters through,
+// most of which are time limits, and makes a failover harder to notice.
 //
 // # Schema
 //
