@@ -93,7 +93,9 @@ func (m *migration) ensure(ctx context.Context, conn *pgx.Conn) error {
 // version returns the version of the schema, 0 if there is none.
 func (m *migration) version(ctx context.Context, conn *pgx.Conn) (version int, err error) {
 	var exists bool
-	err = conn.QueryRow(ctx, "select to_regclass($1) is not null", in(m.schema, "{s}.schema_version")).Scan(&exists)
+	// to_regclass may remember that there was none before another replica made it.
+	err = conn.QueryRow(ctx, `select exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+		where n.nspname = $1 and c.relname = 'schema_version')`, m.schema).Scan(&exists)
 	if err != nil || !exists {
 		return 0, err
 	}

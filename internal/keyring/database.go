@@ -113,7 +113,9 @@ func (d *Database) open(ctx context.Context, masterPath string) error {
 			return err
 		}
 		var exists bool
-		if err := tx.QueryRow(ctx, "select to_regclass('destructions') is not null").Scan(&exists); err != nil {
+		err := tx.QueryRow(ctx, `select exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+			where n.nspname = current_schema() and c.relname = 'destructions')`).Scan(&exists)
+		if err != nil {
 			return err
 		}
 		if !exists { // a role that serves may be without the right to look again
@@ -122,7 +124,7 @@ func (d *Database) open(ctx context.Context, masterPath string) error {
 			}
 		}
 		var head []byte
-		err := tx.QueryRow(ctx, "select slot from keys where id = 0").Scan(&head)
+		err = tx.QueryRow(ctx, "select slot from keys where id = 0").Scan(&head)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return d.create(ctx, tx, masterPath)
 		}

@@ -160,6 +160,99 @@ func TestNoTwoReplicasHandOutOneKey(t *testing.T) {
 	group.Wait()
 }
 
+// TestReplicasThatStartAtOnceHaveOneMasterKey, when there was neither a table nor a key.
+func TestReplicasThatStartAtOnceHaveOneMasterKey(t *testing.T) {
+	url, master := servertest.Postgres(t), newMaster(t)
+	opened := make(chan *Database)
+	const n = 6
+	for range n {
+		go func() {
+			d, err := OpenDatabase(context.Background(), url, master)
+			if err != nil {
+				t.Error(err)
+			}
+			opened <- d
+		}()
+	}
+	sealed := map[int64][]byte{}
+	var replicas []*Database
+	for range n {
+		d := <-opened
+		if d == nil {
+			continue
+		}
+		replicas = append(replicas, d)
+		defer d.Close()
+		id, err := d.New(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sealed[id], err = d.Seal(id, []byte("Ada")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for id, text := range sealed {
+		for i, d := range replicas {
+			if got, err := d.Open(id, text); err != nil || string(got) != "Ada" {
+				t.Errorf("replica %d opens key %d: %q, %v", i, id, got, err)
+			}
+		}
+	}
+	if len(sealed) != n {
+		t.Errorf("%d keys of %d replicas", len(sealed), n)
+	}
+}
+
+// TestKeysInOrderFromADatabaseAreTheSameKeys, over several readings ahead, in whatever order
+// they are asked for.
+func TestKeysInOrderFromADatabaseAreTheSameKeys(t *testing.T) {
+	url, master := servertest.Postgres(t), newMaster(t)
+	d := openKeys(t, url, master)
+	sealed := map[int64][]byte{}
+	for len(sealed) < 9000 {
+		id, err := d.New(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sealed[id], err = d.Seal(id, []byte{byte(id)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ids := slices.Sorted(maps.Keys(sealed))
+	gone := []int64{ids[0], ids[5000], ids[8999]}
+	if err := d.Destroy(t.Context(), gone...); err != nil {
+		t.Fatal(err)
+	}
+	other := openKeys(t, url, master).InOrder()
+	check := func(id int64) {
+		t.Helper()
+		got, err := other.Open(id, sealed[id])
+		if slices.Contains(gone, id) {
+			if !errors.Is(err, user.ErrKeyDestroyed) {
+				t.Fatalf("key %d was destroyed: %v, %v", id, got, err)
+			}
+		} else if err != nil || got[0] != byte(id) {
+			t.Fatalf("key %d: %v, %v", id, got, err)
+		}
+	}
+	for _, id := range ids {
+		check(id)
+	}
+	for i := len(ids) - 1; i > 0; i -= 1777 {
+		check(ids[i])
+	}
+	for _, id := range gone {
+		check(id)
+		again, err := other.Seal(ids[1], []byte("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := d.Open(ids[1], again); err != nil || string(text) != "x" {
+			t.Fatalf("%q, %v", text, err)
+		}
+	}
+}
+
 // TestRandomOrdersToReplicasEndAsAMapSays.
 func TestRandomOrdersToReplicasEndAsAMapSays(t *testing.T) {
 	url, master := servertest.Postgres(t), newMaster(t)
