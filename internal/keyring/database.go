@@ -380,6 +380,15 @@ func (d *Database) Destroyed(ctx context.Context) ([]int64, error) {
 	return ids, nil
 }
 
+// Empty says whether no key was ever made. A log that holds names and keys that are empty
+// do not belong together.
+func (d *Database) Empty(ctx context.Context) (empty bool, err error) {
+	if err := d.pool.QueryRow(ctx, "select not exists (select from keys where id > 0)").Scan(&empty); err != nil {
+		return false, d.away("look for keys", err)
+	}
+	return empty, nil
+}
+
 // InOrder returns the same keys for one goroutine that goes through many of them, with
 // ids that mostly ascend: it reads 4,096 slots at once. A key that is destroyed
 // meanwhile may work until those are used up.

@@ -137,6 +137,30 @@ func TestNoKeyIsUsedAnywhereOnceDestroyReturns(t *testing.T) {
 	}
 }
 
+// TestKeysAreEmptyUntilOneIsMade, and not again when it is destroyed.
+func TestKeysAreEmptyUntilOneIsMade(t *testing.T) {
+	url, master := servertest.Postgres(t), newMaster(t)
+	d := openKeys(t, url, master)
+	empty := func() bool {
+		t.Helper()
+		empty, err := openKeys(t, url, master).Empty(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return empty
+	}
+	if !empty() {
+		t.Error("keys are there before one was made")
+	}
+	id, err := d.New(t.Context())
+	if err != nil || empty() {
+		t.Errorf("none are there after key %d was made, %v", id, err)
+	}
+	if err := d.Destroy(t.Context(), id); err != nil || empty() {
+		t.Errorf("none are there after key %d was destroyed, %v", id, err)
+	}
+}
+
 // TestNoTwoReplicasHandOutOneKey, with any sizes of blocks.
 func TestNoTwoReplicasHandOutOneKey(t *testing.T) {
 	url, master := servertest.Postgres(t), newMaster(t)
