@@ -125,7 +125,13 @@ func (r *rebuild) explain(err error) error {
 
 // make does everything up to the flip.
 func (r *rebuild) make(ctx context.Context) error {
-	if err := r.step(ctx, func(tx pgx.Tx) error { return r.call(ctx, tx, "make_green") }); err != nil {
+	err := r.step(ctx, func(tx pgx.Tx) (err error) {
+		if r.seen, err = r.head(ctx, tx.Conn()); err != nil { // what came before did not come since
+			return err
+		}
+		return r.call(ctx, tx, "make_green")
+	})
+	if err != nil {
 		return err
 	}
 	for !r.done {

@@ -36,8 +36,9 @@ func (l *Log) Verify(ctx context.Context, progress func(done, total eventstore.P
 		return v, l.explain(err)
 	}
 	defer hangUp(ctx, conn)
-	// One snapshot for all of it: the transaction is idle while this process computes.
-	if _, err := conn.Exec(ctx, "set idle_in_transaction_session_timeout = 0"); err != nil {
+	// One snapshot for all of it: the transaction is idle, and its statements under way,
+	// while this process computes.
+	if _, err := conn.Exec(ctx, "set idle_in_transaction_session_timeout = 0; set statement_timeout = 0"); err != nil {
 		return v, l.explain(err)
 	}
 	check := &verification{log: l, streams: map[string]end{}, numbers: map[string]int64{}, rows: map[string]map[int64]uint64{}}
