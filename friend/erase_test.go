@@ -297,6 +297,58 @@ func TestAnAdditionOfUnknownOutcomeKeepsTheCheckpoint(t *testing.T) {
 	})
 }
 
+// TestAnAdditionWhoseAnswerWasLostIsWaitedForUntilALaterOneIsInTheLog: the database was
+// away, and nobody knows whether it has the addition; what is appended later proves that
+// it has by now, or never will.
+func TestAnAdditionWhoseAnswerWasLostIsWaitedForUntilALaterOneIsInTheLog(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		var away atomic.Bool
+		e := newErasing(t, dir, 5, func() error {
+			if away.Load() {
+				return errors.Join(eventstore.ErrUnknown, eventstore.ErrAway)
+			}
+			return nil
+		})
+		if _, err := e.friendships.Add(t.Context(), 2, 3, nil); err != nil {
+			t.Fatal(err)
+		}
+		_, runner, stop := e.follow(0, nil)
+		defer stop()
+		away.Store(true)
+		for range 2 {
+			if _, err := e.friendships.Add(t.Context(), 1, 2, nil); !errors.Is(err, eventstore.ErrUnknown) {
+				t.Fatalf("got %v", err)
+			}
+		}
+		away.Store(false)
+		out, err := e.people.Erase(t.Context(), 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, add := range map[string]func() error{
+			"nothing":            func() error { return nil },
+			"what is refused":    func() error { _, err := e.friendships.Add(t.Context(), 4, 4, nil); return err },
+			"what is not needed": func() error { _, err := e.friendships.Add(t.Context(), 3, 2, nil); return err },
+		} {
+			_ = add()
+			synctest.Wait()
+			if runner.Position() >= out.Position {
+				t.Fatalf("%s has ended the waiting", what)
+			}
+		}
+		if _, err := e.friendships.Add(t.Context(), 4, 5, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := runner.Wait(t.Context(), out.Position); err != nil {
+			t.Fatal(err)
+		}
+		if left := e.left(t, []int64{2}); len(left) > 0 {
+			t.Fatalf("left %v", left)
+		}
+	})
+}
+
 // TestWhoIsErasedIsMissingWhateverACacheSays: another process may ask over a cache.
 func TestWhoIsErasedIsMissingWhateverACacheSays(t *testing.T) {
 	e := newErasing(t, t.TempDir(), 2, nil)

@@ -51,7 +51,7 @@ func (s *Service) Add(
 	// Erasing waits for those that began before it, for they may have been told
 	// that both are there.
 	adding := s.underway.begin(by, to)
-	defer func() { s.underway.end(adding, err) }()
+	defer func() { s.underway.end(adding, err, err == nil && out.Changed && !out.Replayed) }()
 	c := Add{By: by, To: to}
 	if by != to {
 		if c.Missing, err = s.missing(ctx, by, to); err != nil {

@@ -14,11 +14,15 @@ type underway struct {
 	mu     sync.Mutex
 	adds   map[*addition]struct{}
 	erased map[int64]struct{}
+	moment int64 // how many additions have begun or become unknown
+	lost   int   // how many of adds have an answer that was lost
 }
 
 // addition is one that has begun.
 type addition struct {
 	by, to int64
+	begun  int64
+	lost   int64         // when its answer was lost; 0: it was not
 	ended  chan struct{} // made by the first who waits
 }
 
@@ -31,17 +35,40 @@ func (u *underway) begin(by, to int64) *addition {
 		u.adds = map[*addition]struct{}{}
 	}
 	u.adds[a] = struct{}{}
+	u.moment++
+	a.begun = u.moment
 	return a
 }
 
 // end notes that an addition is in the log, or never will be. One whose outcome is
-// unknown never ends: its log has stopped, and only the next start can tell.
-func (u *underway) end(a *addition, err error) {
-	if errors.Is(err, eventstore.ErrUnknown) {
-		return
-	}
+// unknown has not ended. If its log has stopped, only the next start can tell. If its
+// database was away, the next addition that begins and is appended can: transactions
+// come one after the other, so the lost one is over.
+func (u *underway) end(a *addition, err error, appended bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if errors.Is(err, eventstore.ErrUnknown) {
+		if errors.Is(err, eventstore.ErrAway) {
+			u.moment++
+			a.lost = u.moment
+			u.lost++
+		}
+		return
+	}
+	u.over(a)
+	if !appended || u.lost == 0 {
+		return
+	}
+	for other := range u.adds {
+		if other.lost > 0 && other.lost < a.begun {
+			u.over(other)
+			u.lost--
+		}
+	}
+}
+
+// over takes out an addition and tells those who wait for it.
+func (u *underway) over(a *addition) {
 	delete(u.adds, a)
 	if a.ended != nil {
 		close(a.ended)
