@@ -146,7 +146,7 @@ func (m *migration) upgrade(ctx context.Context, tx pgx.Tx, found int) error {
 			return err
 		}
 		if len(taken) > 0 {
-			return &ownError{fmt.Errorf("the schema %s has tables %s that are not of a log; choose an empty database, or bring what is in this one into a log with 'ensemble import --from-postgres'",
+			return &ownError{fmt.Errorf("the schema %s has tables %s that are not of a log; choose an empty database",
 				m.schema, strings.Join(taken, ", "))}
 		}
 		var exists bool
