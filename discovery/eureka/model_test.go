@@ -140,7 +140,7 @@ type world struct {
 func TestClientsOfTheDeltaEndWithTheWholeRegistry(t *testing.T) {
 	steps := 0
 	rapid.Check(t, func(rt *rapid.T) {
-		moves := rapid.SliceOfN(rapid.Custom(drawMove), 20, 60).Draw(rt, "moves")
+		moves := rapid.SliceOfN(rapid.Custom(drawMove), 20, 40).Draw(rt, "moves")
 		wrong := ""
 		synctest.Test(t, func(*testing.T) {
 			defer func() {
