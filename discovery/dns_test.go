@@ -25,7 +25,8 @@ type nameServer struct {
 	srv     map[string][]dnsmessage.SRVResource
 	silent  bool // answers later
 	held    []func()
-	failing bool // says SERVFAIL
+	failing bool   // says SERVFAIL
+	broken  string // a name of which it says so
 	asked   int
 }
 
@@ -94,16 +95,17 @@ func (s *nameServer) answer(q dnsmessage.Message) []byte {
 	addrs, hasA := s.a[name]
 	records, hasSRV := s.srv[name]
 	switch {
-	case s.failing:
+	case s.failing || name == s.broken:
 		m.RCode = dnsmessage.RCodeServerFailure
 	case !hasA && !hasSRV:
 		m.RCode = dnsmessage.RCodeNameError
-	case question.Type == dnsmessage.TypeA:
+	case question.Type == dnsmessage.TypeA, question.Type == dnsmessage.TypeAAAA:
 		for _, a := range addrs {
-			m.Answers = append(m.Answers, dnsmessage.Resource{
-				Header: dnsmessage.ResourceHeader{Name: question.Name, Class: question.Class, TTL: 30},
-				Body:   &dnsmessage.AResource{A: a.As4()},
-			})
+			if body := recordOf(a); a.Is4() == (question.Type == dnsmessage.TypeA) {
+				m.Answers = append(m.Answers, dnsmessage.Resource{
+					Header: dnsmessage.ResourceHeader{Name: question.Name, Class: question.Class, TTL: 30}, Body: body,
+				})
+			}
 		}
 	case question.Type == dnsmessage.TypeSRV:
 		for _, r := range records {
@@ -117,6 +119,14 @@ func (s *nameServer) answer(q dnsmessage.Message) []byte {
 		panic(err)
 	}
 	return b
+}
+
+// recordOf returns an address as a record.
+func recordOf(a netip.Addr) dnsmessage.ResourceBody {
+	if a.Is4() {
+		return &dnsmessage.AResource{A: a.As4()}
+	}
+	return &dnsmessage.AAAAResource{AAAA: a.As16()}
 }
 
 // change changes what the server says.
@@ -225,6 +235,39 @@ func TestOnlyTheFirstPriorityThatHasInstancesIsUsed(t *testing.T) {
 	s.change(func() { s.a["h2.test."], s.a["h3.test."] = nil, nil })
 	if got, want := addrsOf(t, newDNS(t, s, "_http._tcp.user.test.", time.Hour, 5*time.Second)), "10.0.0.1:1"; got != want {
 		t.Errorf("without instances of priority 1: %s, want %s", got, want)
+	}
+}
+
+// TestBothKindsOfAddresses: IPv4 and IPv6 are one list.
+func TestBothKindsOfAddresses(t *testing.T) {
+	s := newNameServer(t)
+	s.setHost("user.test.", "fd00::7", "10.0.0.1", "fe80::1", "::", "ff02::1")
+	if got, want := addrsOf(t, newDNS(t, s, "user.test.:8120", time.Hour, 5*time.Second)), "10.0.0.1:8120 [fd00::7]:8120"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// TestAListWithAHoleIsNoList: if one of the hosts of SRV records can't be looked up, the
+// others are not everybody, and the last whole list holds.
+func TestAListWithAHoleIsNoList(t *testing.T) {
+	s := newNameServer(t)
+	s.setSRV("_http._tcp.user.test.", func(int) uint16 { return 0 }, "10.0.0.1:1", "10.0.0.2:2")
+	s.change(func() { s.broken = "h2.test." })
+	d := newDNS(t, s, "_http._tcp.user.test.", time.Millisecond, 5*time.Second)
+	if l, err := d.Resolve(t.Context(), "user"); err == nil {
+		t.Fatalf("half of the hosts are given for all: %v", l)
+	}
+	s.change(func() { s.broken = "" })
+	time.Sleep(2 * time.Millisecond)
+	if got, want := addrsOf(t, d), "10.0.0.1:1 10.0.0.2:2"; got != want {
+		t.Fatalf("%s, want %s", got, want)
+	}
+	s.setHost("h1.test.", "10.0.0.9")
+	s.change(func() { s.broken = "h2.test." })
+	time.Sleep(2 * time.Millisecond)
+	l, err := d.Resolve(t.Context(), "user")
+	if err != nil || len(l.Instances) != 2 || l.Instances[0].Addr != "10.0.0.1:1" || l.Trouble == nil {
+		t.Errorf("%+v %v", l, err)
 	}
 }
 
