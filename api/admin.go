@@ -18,8 +18,8 @@ import (
 type AdminConfig struct {
 	Config
 
-	// Projections is everything that is made from a log.
-	Projections []Projected
+	// Projections returns everything that is made from a log.
+	Projections func() []Projected
 	// Instances lists the running parts.
 	Instances func(context.Context) []wire.Instance
 	// Breakers lists what stands between the gateway and the services.
@@ -35,6 +35,9 @@ type Projected struct {
 	Name, Log string
 	Store     *eventstore.Store
 	Runner    *projection.Runner // nil: it is written in the commit
+	// Ahead is asked when there is no Store, because the log belongs to another service:
+	// where it ends, and when the first event after a position was recorded.
+	Ahead func(ctx context.Context, at eventstore.Position) (head eventstore.Position, missing time.Time, err error)
 }
 
 // Admin is the administration: what an operator asks and orders. It is for a
@@ -127,8 +130,9 @@ func (r *request) replyJSON(status int, v any) (err error) {
 
 // lag answers how far everything is behind its log.
 func (a *Admin) lag(r *request) error {
-	lags := make([]wire.Lag, len(a.c.Projections))
-	for i, p := range a.c.Projections {
+	projections := a.c.Projections()
+	lags := make([]wire.Lag, len(projections))
+	for i, p := range projections {
 		var err error
 		if lags[i], err = p.lag(r.Context(), time.Now()); err != nil {
 			return err
@@ -139,6 +143,9 @@ func (a *Admin) lag(r *request) error {
 
 // lag returns how far a projection is behind its log.
 func (p *Projected) lag(ctx context.Context, now time.Time) (wire.Lag, error) {
+	if p.Store == nil {
+		return p.lagFromAfar(ctx, now)
+	}
 	l := wire.Lag{Projection: p.Name, Log: p.Log, Kind: "view"}
 	at, head := p.Store.Position(), eventstore.Position(0)
 	if p.Runner != nil {
@@ -158,6 +165,27 @@ func (p *Projected) lag(ctx context.Context, now time.Time) (wire.Lag, error) {
 		l.SecondsBehind = max(0, now.Sub(missing[0].Time).Round(time.Millisecond).Seconds())
 	}
 	return l, err
+}
+
+// lagFromAfar returns how far a follower is behind the log of another service. That the
+// service is away is what an operator has to see, not a reason to show nothing.
+func (p *Projected) lagFromAfar(ctx context.Context, now time.Time) (wire.Lag, error) {
+	at := p.Runner.Position()
+	l := wire.Lag{Projection: p.Name, Log: p.Log, Kind: "follower", Position: int64(at), Head: int64(at)}
+	if err := p.Runner.Err(); err != nil {
+		l.Error = err.Error()
+	}
+	head, missing, err := p.Ahead(ctx, at)
+	if err != nil {
+		l.Error = err.Error()
+		return l, ctx.Err()
+	}
+	l.Head = int64(max(head, at))
+	l.Behind = l.Head - l.Position
+	if l.Behind > 0 {
+		l.SecondsBehind = max(0, now.Sub(missing).Round(time.Millisecond).Seconds())
+	}
+	return l, nil
 }
 
 // deadLetters answers with the records that were set aside. Only a broker brings
@@ -182,7 +210,7 @@ func (a *Admin) breakers(r *request) error { return r.replyJSON(http.StatusOK, a
 
 // settings answers with the configuration.
 func (a *Admin) settings(r *request) error {
-	shown, err := masked(a.c.Settings())
+	shown, err := Masked(a.c.Settings())
 	if err != nil {
 		return err
 	}

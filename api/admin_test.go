@@ -44,9 +44,11 @@ func newOffice(t *testing.T) *office {
 	}
 	o.Admin = api.NewAdmin(api.AdminConfig{
 		Config: api.Config{Name: "ensemble", Version: "test", Log: apitest.Quiet()},
-		Projections: []api.Projected{
-			{Name: "users", Log: "user", Store: s.UserLog},
-			{Name: "recommendation", Log: "user", Store: s.UserLog, Runner: projection.New("users", s.UserLog.Subscribe, nil, 1)},
+		Projections: func() []api.Projected {
+			return []api.Projected{
+				{Name: "users", Log: "user", Store: s.UserLog},
+				{Name: "recommendation", Log: "user", Store: s.UserLog, Runner: projection.New("users", s.UserLog.Subscribe, nil, 1)},
+			}
 		},
 		Instances: func(context.Context) []wire.Instance {
 			return []wire.Instance{{Service: "user-service", Address: "127.0.0.1:8120", Status: "UP"}}

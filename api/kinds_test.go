@@ -33,6 +33,7 @@ func provocations() map[wire.Slug]func(*testing.T) *httptest.ResponseRecorder {
 		}
 	}
 	maps.Copy(all, met())
+	maps.Copy(all, notAnswered())
 	return all
 }
 

@@ -21,14 +21,17 @@ const (
 
 // Followed is a log that recommendations are made from.
 type Followed struct {
-	Name       string // "user"
-	Lineage    eventstore.Lineage
+	Name string // "user"
+	// Lineage says which log it is. It may grow: a log that is followed from afar can
+	// be restored meanwhile.
+	Lineage    func() eventstore.Lineage
 	Projection *projection.Runner
 }
 
 // source is a log on which a service's answers depend.
 type source struct {
-	logName
+	name     string
+	lineage  func() eventstore.Lineage
 	position func(context.Context) (eventstore.Position, error) // up to where answers contain it
 	wait     func(context.Context, eventstore.Position) error   // until they do
 }
@@ -36,7 +39,8 @@ type source struct {
 // reads makes a log that the service owns a source. Its views are written with the
 // events, so answers contain all that is in the log.
 func (s *Service) reads(log logName, store *eventstore.Store) {
-	s.sources = append(s.sources, source{logName: log, wait: store.Wait, position: func(ctx context.Context) (eventstore.Position, error) {
+	lineage := func() eventstore.Lineage { return log.lineage }
+	s.sources = append(s.sources, source{name: log.name, lineage: lineage, wait: store.Wait, position: func(ctx context.Context) (eventstore.Position, error) {
 		head, err := store.Head(ctx)
 		return head.Position, err
 	}})
@@ -45,9 +49,15 @@ func (s *Service) reads(log logName, store *eventstore.Store) {
 // follows makes a log that a projection follows a source.
 func (s *Service) follows(f Followed) {
 	s.sources = append(s.sources, source{
-		logName: logName{name: f.Name, lineage: f.Lineage}, wait: f.Projection.Wait,
+		name: f.Name, lineage: f.Lineage, wait: f.Projection.Wait,
 		position: func(context.Context) (eventstore.Position, error) { return f.Projection.Position(), nil },
 	})
+}
+
+// identity returns how the log is called at a position.
+func (s *source) identity(p eventstore.Position) string {
+	log := logName{lineage: s.lineage()}
+	return log.identity(p)
 }
 
 // fresh returns a handler whose answers contain the events up to the positions that

@@ -184,11 +184,11 @@ func (s *System) erasing(ctx context.Context, e user.Erasure) (wire.Erasing, err
 }
 
 // lineage returns the identity of a log.
-func lineage(t TB, store *eventstore.Store) eventstore.Lineage {
+func lineage(t TB, store *eventstore.Store) func() eventstore.Lineage {
 	t.Helper()
 	head, err := store.Head(t.Context())
 	fatal(t, err)
-	return head.Lineage
+	return func() eventstore.Lineage { return head.Lineage }
 }
 
 // follow runs the projections until the test ends.
