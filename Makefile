@@ -51,6 +51,10 @@ test-backends: ## start Postgres, Kafka and Neo4j, run the tests that need them,
 test-eureka: ## have real clients of Eureka (Go, Node, Prometheus) use the registry; downloads them
 	npm ci --prefix discovery/eureka/testdata/clients/js --no-audit --no-fund
 	ENSEMBLE_REQUIRE=eureka-clients go test -count=1 -timeout 10m -run 'TestFargo|TestNode|TestPrometheus' ./discovery/eureka
+.PHONY: test-split
+test-split: ## run the services apart: real networks, and each killed in turn under load (ROUNDS=40)
+	ENSEMBLE_SPLIT=1 ENSEMBLE_SPLIT_ROUNDS=$(or $(ROUNDS),40) go test -count=1 -timeout 30m \
+		-run 'TestRealNetworksThroughServicesThatRunApart|TestKillingEachServiceInTurn' -v ./cmd/ensemble
 
 .PHONY: lint
 lint: ## check the layers, the style and the formatting

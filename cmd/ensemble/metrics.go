@@ -21,7 +21,7 @@ func durations() []float64 {
 
 // measureLog registers what is measured of a log, and returns the options that have
 // its commits and writes measured.
-func measureLog(m *telemetry.Metrics, l namedLog) eventstore.Options {
+func measureLog(m *telemetry.Metrics, l ownLog) eventstore.Options {
 	labels := prometheus.Labels{"log": l.name}
 	commits := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "ensemble_commit_duration_seconds", ConstLabels: labels,
@@ -36,10 +36,12 @@ func measureLog(m *telemetry.Metrics, l namedLog) eventstore.Options {
 		Help:    "Events in a commit.",
 		Buckets: prometheus.ExponentialBuckets(1, 2, 11),
 	})
-	wal := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "ensemble_wal_bytes", ConstLabels: labels, Help: "Size of the write-ahead log.",
-	}, func() float64 { return float64(l.log.WALSize()) })
-	m.Registry().MustRegister(commits, appends, batches, wal)
+	m.Registry().MustRegister(commits, appends, batches)
+	if l.walSize != nil {
+		m.Registry().MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "ensemble_wal_bytes", ConstLabels: labels, Help: "Size of the write-ahead log.",
+		}, func() float64 { return float64(l.walSize()) }))
+	}
 	return eventstore.Options{
 		OnCommit: func(events int, took time.Duration) {
 			commits.Observe(took.Seconds())
@@ -64,6 +66,45 @@ func measureProjection(m *telemetry.Metrics, name string, p *projection.Runner, 
 			Name: "ensemble_projection_lag_seconds", ConstLabels: labels,
 			Help: "Age of the oldest event that is not yet in the projection; 0 when there is none.",
 		}, func() float64 { return lagSeconds(p.Position(), store, time.Now()) }))
+}
+
+// measureGenerations registers how far the graph that answers is behind the feeds that it
+// follows. A service that is away makes it unknown.
+func measureGenerations(m *telemetry.Metrics, g *generations) {
+	for i, name := range []string{"users", "friends"} {
+		measured := func(of func(behind, seconds float64) float64) func() float64 {
+			return func() float64 { return of(g.lag(i)) }
+		}
+		labels := prometheus.Labels{"projection": name}
+		m.Registry().MustRegister(
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+				Name: "ensemble_projection_lag_events", ConstLabels: labels,
+				Help: "Events that are in the log and not yet in the projection.",
+			}, measured(func(behind, _ float64) float64 { return behind })),
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+				Name: "ensemble_projection_lag_seconds", ConstLabels: labels,
+				Help: "Age of the oldest event that is not yet in the projection; 0 when there is none.",
+			}, measured(func(_, seconds float64) float64 { return seconds })))
+	}
+}
+
+// lag returns how many events the graph is behind one of its feeds, and for how long.
+func (g *generations) lag(feed int) (events, seconds float64) {
+	one := g.current()
+	if one == nil {
+		return math.NaN(), math.NaN()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	at := []*projection.Runner{one.users, one.friends}[feed].Position()
+	head, missing, err := one.feeds[feed].ahead(ctx, at)
+	switch {
+	case err != nil:
+		return math.NaN(), math.NaN()
+	case head <= at:
+		return 0, 0
+	}
+	return float64(head - at), max(0, time.Since(missing).Seconds())
 }
 
 // lagSeconds returns how long ago the first event after a position was recorded.

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+
+	"ensemble/api"
+	"ensemble/eventstore"
+	"ensemble/wire"
+)
+
+// recommendationFlags is the configuration of 'recommendation'.
+type recommendationFlags struct {
+	Addr      string `default:"127.0.0.1:8110" placeholder:"HOST:PORT" help:"Where the service listens; port 0 is any free one (${default})." json:"addr"`
+	AdminAddr string `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the administration listens, or 'off' (${default})." json:"admin-addr"`
+	Broker    string `default:"none" placeholder:"URL" help:"Where events come from: none (the feeds of both services), kafka://HOST:PORT (${default})." json:"broker"`
+	UserURL   string `name:"user-url" default:"http://127.0.0.1:8120" placeholder:"URL" help:"The service of people, whose feed is followed (${default})." json:"user-url"`
+	FriendURL string `name:"friend-url" default:"http://127.0.0.1:8100" placeholder:"URL" help:"The service of friendships, whose feed is followed (${default})." json:"friend-url"`
+	Graph     string `default:"memory" placeholder:"URL" help:"Where the graph is kept: memory, neo4j://HOST:PORT (${default})." json:"graph"`
+
+	servingFlags
+}
+
+// recommendationCmd runs the service of recommendations by itself.
+type recommendationCmd struct {
+	recommendationFlags
+}
+
+// Help implements kong's HelpProvider.
+func (recommendationCmd) Help() string {
+	return `The service of recommendations. It owns nothing: it reads both feeds of events from
+their beginning into a graph in memory, and follows them. Until everything is read that
+was there when it began, it is not ready, and questions are answered 503 with Retry-After;
+afterwards it answers also while the other services are away. Run as many as you like.
+
+	ensemble recommendation --user-url http://127.0.0.1:8120 --friend-url http://127.0.0.1:8100
+
+PORT, SERVER_PORT and the other variables of the Spring system work too.`
+}
+
+// Run serves until the context ends, or something fails that has to be seen.
+func (c *recommendationCmd) Run(ctx context.Context, cli *cli, con *console) error {
+	return single{
+		name: "recommendation", serving: &c.servingFlags, settings: c.recommendationFlags,
+		parts: []part{{"recommendation", "addr", c.Addr}, {"admin", "admin-addr", c.AdminAddr}},
+		tries: func(address string) []string {
+			return []string{"curl '" + address + "/v1/users/1/commands/recommendFriends?limit=3'"}
+		},
+	}.run(ctx, cli, con, c.open)
+}
+
+// open puts the service beside those that it follows.
+func (c *recommendationCmd) open(_ context.Context, p *process) (w work, closeAll func() error, err error) {
+	r := new(resources)
+	for _, check := range []func() error{
+		func() error { return checkBroker(c.Broker) },
+		func() error { return checkGraph(c.Graph) },
+		func() error { return checkURL("user-url", c.UserURL) },
+		func() error { return checkURL("friend-url", c.FriendURL) },
+	} {
+		if err := check(); err != nil {
+			return w, r.close, err
+		}
+	}
+	g := newGenerations(p, c.UserURL, c.FriendURL) //nolint:contextcheck // a request has its own
+	admin := p.office(api.AdminConfig{
+		Projections: g.projections,
+		Instances:   p.itself("recommendation-service", "recommendation"),
+		Breakers:    func() []wire.Breaker { return []wire.Breaker{} },
+		Rebuilds: map[string]api.Rebuild{
+			"recommendation": func(ctx context.Context, progress func(done, total eventstore.Position)) ([]wire.RebuiltTable, error) {
+				return nil, g.rebuild(ctx, progress)
+			},
+		},
+	})
+	r.add(func() error { admin.Close(); return nil })
+	measureGenerations(p.metrics, g) //nolint:contextcheck // a scrape has none
+	return work{following: []func(context.Context) error{g.run}, caughtUp: g.wait}, r.close, nil
+}
