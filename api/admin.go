@@ -35,9 +35,14 @@ type Projected struct {
 	Name, Log string
 	Store     *eventstore.Store
 	Runner    *projection.Runner // nil: it is written in the commit
-	// Ahead is asked when there is no Store, because the log belongs to another service:
-	// where it ends, and when the first event after a position was recorded.
-	Ahead func(ctx context.Context, at eventstore.Position) (head eventstore.Position, missing time.Time, err error)
+	// Afar is asked when there is no Store, because the log belongs to another service.
+	Afar func(context.Context) (Distance, error)
+}
+
+// Distance is how far a follower is from the end of a log.
+type Distance struct {
+	Position, Head eventstore.Position
+	Missing        time.Time // when the first event that is missing was recorded; zero: none is, or nobody knows
 }
 
 // Admin is the administration: what an operator asks and orders. It is for a
@@ -170,20 +175,15 @@ func (p *Projected) lag(ctx context.Context, now time.Time) (wire.Lag, error) {
 // lagFromAfar returns how far a follower is behind the log of another service. That the
 // service is away is what an operator has to see, not a reason to show nothing.
 func (p *Projected) lagFromAfar(ctx context.Context, now time.Time) (wire.Lag, error) {
-	at := p.Runner.Position()
-	l := wire.Lag{Projection: p.Name, Log: p.Log, Kind: "follower", Position: int64(at), Head: int64(at)}
-	if err := p.Runner.Err(); err != nil {
-		l.Error = err.Error()
-	}
-	head, missing, err := p.Ahead(ctx, at)
+	d, err := p.Afar(ctx)
+	l := wire.Lag{Projection: p.Name, Log: p.Log, Kind: "follower", Position: int64(d.Position), Head: int64(max(d.Head, d.Position))}
 	if err != nil {
 		l.Error = err.Error()
 		return l, ctx.Err()
 	}
-	l.Head = int64(max(head, at))
 	l.Behind = l.Head - l.Position
-	if l.Behind > 0 {
-		l.SecondsBehind = max(0, now.Sub(missing).Round(time.Millisecond).Seconds())
+	if l.Behind > 0 && !d.Missing.IsZero() {
+		l.SecondsBehind = max(0, now.Sub(d.Missing).Round(time.Millisecond).Seconds())
 	}
 	return l, nil
 }

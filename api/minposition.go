@@ -7,7 +7,6 @@ import (
 
 	"ensemble/eventstore"
 	"ensemble/friend"
-	"ensemble/projection"
 	"ensemble/user"
 	"ensemble/wire"
 )
@@ -24,8 +23,9 @@ type Followed struct {
 	Name string // "user"
 	// Lineage says which log it is. It may grow: a log that is followed from afar can
 	// be restored meanwhile.
-	Lineage    func() eventstore.Lineage
-	Projection *projection.Runner
+	Lineage  func() eventstore.Lineage
+	Position func() eventstore.Position                         // up to where it is read
+	Wait     func(context.Context, eventstore.Position) error // returns once it is read so far
 }
 
 // source is a log on which a service's answers depend.
@@ -46,11 +46,11 @@ func (s *Service) reads(log logName, store *eventstore.Store) {
 	}})
 }
 
-// follows makes a log that a projection follows a source.
+// follows makes a log that is followed a source.
 func (s *Service) follows(f Followed) {
 	s.sources = append(s.sources, source{
-		name: f.Name, lineage: f.Lineage, wait: f.Projection.Wait,
-		position: func(context.Context) (eventstore.Position, error) { return f.Projection.Position(), nil },
+		name: f.Name, lineage: f.Lineage, wait: f.Wait,
+		position: func(context.Context) (eventstore.Position, error) { return f.Position(), nil },
 	})
 }
 

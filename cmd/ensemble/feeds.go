@@ -13,7 +13,6 @@ import (
 
 	"ensemble/client"
 	"ensemble/eventstore"
-	"ensemble/projection"
 	"ensemble/wire"
 )
 
@@ -183,9 +182,4 @@ func (f *feed) answers(ctx context.Context) error {
 		err = fmt.Errorf("it says that it is %s", health.Status)
 	}
 	return err
-}
-
-// project returns what feeds a projection with all of the log.
-func (f *feed) project(name string, to projection.Projection) *projection.Runner {
-	return projection.New(name, f.source, to, 0)
 }

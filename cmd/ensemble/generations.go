@@ -34,8 +34,7 @@ import (
 // half of the friendships are not read yet looks like any other.
 type generations struct {
 	config   api.Config
-	userURL  string
-	feedURL  string // of friendships
+	follow   follow
 	logger   *slog.Logger
 	waiting  *api.Service // answers before there is a graph
 	complete chan struct{}
@@ -44,20 +43,43 @@ type generations struct {
 	live, next atomic.Pointer[generation] // the one that answers, the one that is made
 }
 
-// generation is a graph made from two feeds.
+// follow has a new graph fed from both logs, of users and of friendships. It asks until it
+// is told what there is.
+//
+// Errors: the context's, and what can't be put right by asking again.
+type follow func(context.Context, *recommendation.Service) ([2]*tracked, error)
+
+// tracked is a log that a graph is made from, wherever its events come from.
+type tracked struct {
+	name string
+	// run follows the log until the context ends. Errors: errReplaced; what a person has to
+	// look at.
+	run func(context.Context) error
+	// whole returns once everything is in that was there when following began.
+	whole func(context.Context) error
+	// lacks says what is not in yet, of that.
+	lacks    func() string
+	position func() eventstore.Position
+	wait     func(context.Context, eventstore.Position) error
+	lineage  func() eventstore.Lineage
+	afar     func(context.Context) (api.Distance, error)
+	// named says whether what is followed knows positions. Nil: it does.
+	named func() bool
+	// runner is what feeds the graph, if that is one projection; nil otherwise.
+	runner *projection.Runner
+}
+
+// generation is a graph made from two logs.
 type generation struct {
-	feeds          [2]*feed // of users, of friendships
-	heads          [2]eventstore.Position
-	graph          *recommendation.Service
-	users, friends *projection.Runner
-	service        *api.Service
+	logs    [2]*tracked // of users, of friendships
+	graph   *recommendation.Service
+	service *api.Service // nil before it is whole
 }
 
 // newGenerations returns generations of which none is begun.
-func newGenerations(p *process, userURL, friendURL string) *generations {
+func newGenerations(p *process, follow follow) *generations {
 	g := &generations{
-		config: p.config("recommendation-service"), userURL: userURL, feedURL: friendURL, logger: p.logger,
-		complete: make(chan struct{}),
+		config: p.config("recommendation-service"), follow: follow, logger: p.logger, complete: make(chan struct{}),
 	}
 	g.waiting = api.NewRecommendation(api.RecommendationConfig{
 		Config: g.config, Recommendations: recommendation.NewPublished(memory.New()), Behind: g.behind,
@@ -84,10 +106,8 @@ func (g *generations) service() *api.Service {
 // end ends what waits for events.
 func (g *generations) end() {
 	g.waiting.EndStreams()
-	for _, one := range []*generation{g.live.Load(), g.next.Load()} {
-		if one != nil {
-			one.service.EndStreams()
-		}
+	if live := g.live.Load(); live != nil {
+		live.service.EndStreams()
 	}
 }
 
@@ -98,10 +118,9 @@ func (g *generations) behind() error {
 	}
 	next := g.next.Load()
 	if next == nil {
-		return errors.New("the services of users and friendships have not said yet what there is")
+		return errors.New("it is not known yet what there is")
 	}
-	return fmt.Errorf("%d of %d events of people and %d of %d of friendships are read",
-		next.users.Position(), next.heads[0], next.friends.Position(), next.heads[1])
+	return fmt.Errorf("%s, and %s", next.logs[0].lacks(), next.logs[1].lacks())
 }
 
 // wait returns once a graph is complete.
@@ -118,12 +137,13 @@ func (g *generations) wait(ctx context.Context) error {
 // another reason than a log that was replaced.
 func (g *generations) run(ctx context.Context) error {
 	for {
-		next, err := g.begin(ctx)
-		if err != nil {
+		next := &generation{graph: recommendation.NewPublished(memory.New())}
+		var err error
+		if next.logs, err = g.follow(ctx, next.graph); err != nil {
 			return err
 		}
 		g.next.Store(next)
-		err = next.follow(ctx, func() { g.promote(next) })
+		err = next.run(ctx, func() { g.promote(next) })
 		if !errors.Is(err, errReplaced) {
 			return err
 		}
@@ -133,45 +153,30 @@ func (g *generations) run(ctx context.Context) error {
 
 // promote lets a complete generation answer.
 func (g *generations) promote(next *generation) {
+	c := api.RecommendationConfig{Config: g.config, Recommendations: next.graph}
+	for _, l := range next.logs {
+		if l.named != nil && !l.named() {
+			c.Follows = nil // answers can't say what they contain
+			break
+		}
+		c.Follows = append(c.Follows, api.Followed{Name: l.name, Lineage: l.lineage, Position: l.position, Wait: l.wait})
+	}
+	next.service = api.NewRecommendation(c)
 	g.live.Store(next)
 	g.once.Do(func() { close(g.complete) })
-	g.logger.Info("the graph is complete", "user", next.users.Position(), "friend", next.friends.Position())
+	g.logger.Info("the graph is complete", "user", next.logs[0].position(), "friend", next.logs[1].position())
 }
 
-// begin asks both services what there is, and puts a graph together that will follow them.
-func (g *generations) begin(ctx context.Context) (*generation, error) {
-	n := &generation{
-		feeds: [2]*feed{newFeed(user.Category, g.userURL, g.logger), newFeed(friend.Category, g.feedURL, g.logger)},
-		graph: recommendation.NewPublished(memory.New()),
-	}
-	// The end of friendships first: whoever they speak of is then before the end of users.
-	for _, i := range []int{1, 0} {
-		head, err := n.feeds[i].open(ctx)
-		if err != nil {
-			return nil, err
-		}
-		n.heads[i] = head.Position
-	}
-	n.users = n.feeds[0].project("users", n.graph.Users())
-	n.friends = n.feeds[1].project("friends", n.graph.Friends())
-	n.service = api.NewRecommendation(api.RecommendationConfig{ //nolint:contextcheck // a request has its own
-		Config: g.config, Recommendations: n.graph, Follows: []api.Followed{
-			{Name: user.Category, Lineage: n.feeds[0].known, Projection: n.users},
-			{Name: friend.Category, Lineage: n.feeds[1].known, Projection: n.friends},
-		},
-	})
-	return n, nil
-}
-
-// follow follows both feeds, and calls complete once the graph holds what they held when
-// it was begun.
-func (n *generation) follow(ctx context.Context, complete func()) error {
+// run follows both logs, and calls complete once the graph holds what they held when it
+// was begun.
+func (n *generation) run(ctx context.Context, complete func()) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return n.users.Run(ctx) })
-	group.Go(func() error { return n.friends.Run(ctx) })
+	for _, l := range n.logs {
+		group.Go(func() error { return l.run(ctx) })
+	}
 	group.Go(func() error {
-		// Why a runner stops is its own to say.
-		if n.users.Wait(ctx, n.heads[0]) == nil && n.friends.Wait(ctx, n.heads[1]) == nil {
+		// Why one of them stops is its own to say.
+		if n.logs[0].whole(ctx) == nil && n.logs[1].whole(ctx) == nil {
 			complete()
 		}
 		return nil
@@ -192,19 +197,61 @@ func (g *generations) current() *generation {
 func (g *generations) projections() []api.Projected {
 	one := g.current()
 	if one == nil {
-		return nil
+		return []api.Projected{}
 	}
-	return []api.Projected{
-		{Name: "recommendation", Log: user.Category, Runner: one.users, Ahead: one.feeds[0].ahead},
-		{Name: "recommendation", Log: friend.Category, Runner: one.friends, Ahead: one.feeds[1].ahead},
+	var list []api.Projected
+	for _, l := range one.logs {
+		list = append(list, api.Projected{Name: "recommendation", Log: l.name, Afar: l.afar})
 	}
+	return list
 }
 
-// rebuild makes the graph that answers anew from the feeds.
+// errStartAgain means that a graph can't be made anew while it is followed.
+var errStartAgain = errors.New("a graph that is made from topics is made anew by starting the service again")
+
+// rebuild makes the graph that answers anew.
 func (g *generations) rebuild(ctx context.Context, progress func(done, total eventstore.Position)) error {
 	one := g.live.Load()
 	if one == nil {
 		return g.behind()
 	}
-	return one.graph.Rebuild(ctx, memory.New(), recommendation.Followers{Users: one.users, Friends: one.friends}, progress)
+	from := recommendation.Followers{Users: one.logs[0].runner, Friends: one.logs[1].runner}
+	if from.Users == nil || from.Friends == nil {
+		return errStartAgain
+	}
+	return one.graph.Rebuild(ctx, memory.New(), from, progress)
+}
+
+// feedsOf follows the feeds of both services.
+func feedsOf(userURL, friendURL string, logger *slog.Logger) follow {
+	return func(ctx context.Context, graph *recommendation.Service) (logs [2]*tracked, err error) {
+		users, friends := newFeed(user.Category, userURL, logger), newFeed(friend.Category, friendURL, logger)
+		// The end of friendships first: whoever they speak of is then before the end of users.
+		if logs[1], err = friends.track(ctx, graph.Friends()); err != nil {
+			return logs, err
+		}
+		logs[0], err = users.track(ctx, graph.Users())
+		return logs, err
+	}
+}
+
+// track follows the feed into a projection, from the first event on.
+func (f *feed) track(ctx context.Context, to projection.Projection) (*tracked, error) {
+	head, err := f.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := projection.New(f.name+"s", f.source, to, 0)
+	return &tracked{
+		name: f.name, run: r.Run, position: r.Position, wait: r.Wait, lineage: f.known, runner: r,
+		whole: func(ctx context.Context) error { return r.Wait(ctx, head.Position) },
+		lacks: func() string {
+			return fmt.Sprintf("%d of %d events of %ss are read", min(r.Position(), head.Position), head.Position, f.name)
+		},
+		afar: func(ctx context.Context) (d api.Distance, err error) {
+			d.Position = r.Position()
+			d.Head, d.Missing, err = f.ahead(ctx, d.Position)
+			return d, errors.Join(err, r.Err())
+		},
+	}, nil
 }

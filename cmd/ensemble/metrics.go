@@ -88,23 +88,24 @@ func measureGenerations(m *telemetry.Metrics, g *generations) {
 	}
 }
 
-// lag returns how many events the graph is behind one of its feeds, and for how long.
-func (g *generations) lag(feed int) (events, seconds float64) {
+// lag returns how many events the graph is behind one of its logs, and for how long.
+func (g *generations) lag(log int) (events, seconds float64) {
 	one := g.current()
 	if one == nil {
 		return math.NaN(), math.NaN()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	at := []*projection.Runner{one.users, one.friends}[feed].Position()
-	head, missing, err := one.feeds[feed].ahead(ctx, at)
+	d, err := one.logs[log].afar(ctx)
 	switch {
 	case err != nil:
 		return math.NaN(), math.NaN()
-	case head <= at:
+	case d.Head <= d.Position:
 		return 0, 0
+	case d.Missing.IsZero():
+		return float64(d.Head - d.Position), math.NaN()
 	}
-	return float64(head - at), max(0, time.Since(missing).Seconds())
+	return float64(d.Head - d.Position), max(0, time.Since(d.Missing).Seconds())
 }
 
 // lagSeconds returns how long ago the first event after a position was recorded.

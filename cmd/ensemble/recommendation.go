@@ -61,7 +61,7 @@ func (c *recommendationCmd) open(_ context.Context, p *process) (w work, closeAl
 			return w, r.close, err
 		}
 	}
-	g := newGenerations(p, c.UserURL, c.FriendURL) //nolint:contextcheck // a request has its own
+	g := newGenerations(p, feedsOf(c.UserURL, c.FriendURL, p.logger)) //nolint:contextcheck // a request has its own
 	admin := p.office(api.AdminConfig{
 		Projections: g.projections,
 		Instances:   p.itself("recommendation-service", "recommendation"),

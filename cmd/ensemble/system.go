@@ -143,7 +143,7 @@ func (s *system) follows(ctx context.Context) (follows []api.Followed, err error
 			return nil, err
 		}
 		lineage := func() eventstore.Lineage { return head.Lineage }
-		follows = append(follows, api.Followed{Name: log.name, Lineage: lineage, Projection: log.runner})
+		follows = append(follows, api.Followed{Name: log.name, Lineage: lineage, Position: log.runner.Position, Wait: log.runner.Wait})
 	}
 	return follows, nil
 }
