@@ -54,6 +54,12 @@ func (s *Service) follows(f Followed) {
 	})
 }
 
+// is says whether the log is called so at a position. One of which nothing was read yet may
+// be.
+func (s *source) is(name string, p eventstore.Position) bool {
+	return len(s.lineage()) == 0 || s.identity(p) == name
+}
+
 // identity returns how the log is called at a position.
 func (s *source) identity(p eventstore.Position) string {
 	log := logName{lineage: s.lineage()}
@@ -132,7 +138,7 @@ func (s *Service) wanted(header []string) ([]wanted, error) {
 				detail: "There is no log " + p.Log + "; there are " + user.Category + " and " + friend.Category + ". Correct it.",
 			}
 		case source == nil:
-		case p.Lineage != "" && p.Lineage != source.identity(eventstore.Position(p.Position)):
+		case p.Lineage != "" && !source.is(p.Lineage, eventstore.Position(p.Position)):
 			return nil, failure{
 				slug: wire.LogReplaced,
 				detail: "The log " + p.Log + " is " + source.identity(eventstore.Position(p.Position)) + " at position " +

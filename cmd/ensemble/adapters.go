@@ -5,13 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"ensemble/api"
+	"ensemble/broker"
+	"ensemble/broker/kafka"
 	"ensemble/eventstore"
+	"ensemble/eventstore/postgres"
 	"ensemble/eventstore/sqlite"
 	"ensemble/internal/keyring"
 	"ensemble/readmodel"
@@ -21,19 +26,27 @@ import (
 // The adapters of the single services are chosen by address:
 //
 //	--store   sqlite:PATH        a file of this machine
+//	          postgres://…       a database, for several replicas
 //	--keys    DIR                a folder of this machine
 //	--broker  none               who follows asks for the feed of events
+//	          kafka://HOST:PORT  topics, beside the feeds
 //	--graph   memory             in this process
+//	          neo4j://HOST:PORT  a database, which one replica writes
 //
 // One function a flag says which there are; nothing else knows.
 
-// openStoreAt opens the log at an address with its views.
-func openStoreAt(ctx context.Context, store, name string, logger *slog.Logger, view eventstore.View) (ownLog, error) {
-	if err := checkStore(store); err != nil {
+// storeAt is where a log is, and as whom its schema is migrated; "" for as whoever serves.
+type storeAt struct{ url, migrate string }
+
+// pollPostgres is how often a follower looks for events that another replica appended.
+const pollPostgres = 20 * time.Millisecond
+
+// openStoreAt opens the log at an address with its view.
+func openStoreAt(ctx context.Context, at storeAt, name string, logger *slog.Logger, view eventstore.View) (ownLog, error) {
+	if err := checkStore(at.url); err != nil {
 		return ownLog{}, err
 	}
-	switch scheme, rest, _ := strings.Cut(store, ":"); scheme {
-	case "sqlite":
+	if rest, ok := strings.CutPrefix(at.url, "sqlite:"); ok {
 		if err := os.MkdirAll(filepath.Dir(rest), 0o700); err != nil {
 			return ownLog{}, fmt.Errorf("make the folder of the log: %w; choose another with --store", err)
 		}
@@ -43,7 +56,25 @@ func openStoreAt(ctx context.Context, store, name string, logger *slog.Logger, v
 		}
 		return onSQLite(name, log), nil
 	}
-	return ownLog{}, fmt.Errorf("--store %s: this build has no Postgres; use sqlite:PATH", masked(store))
+	views := []eventstore.View{view}
+	if at.migrate != "" {
+		if err := postgres.Migrate(ctx, at.migrate, postgres.MigrateOptions{Views: views, Role: roleOf(at.url), Log: logger}); err != nil {
+			return ownLog{}, fmt.Errorf("migrate the log of %ss: %w", name, err)
+		}
+	}
+	log, err := postgres.Open(ctx, at.url, postgres.Options{Views: views, Log: logger})
+	if err != nil {
+		return ownLog{}, fmt.Errorf("open the log of %ss: %w", name, err)
+	}
+	return ownLog{name: name, driver: log, rebuild: log.Rebuild, poll: pollPostgres}, nil
+}
+
+// roleOf returns as whom an address signs in.
+func roleOf(address string) string {
+	if u, err := url.Parse(address); err == nil {
+		return u.User.Username()
+	}
+	return ""
 }
 
 // checkStore says whether there is such a store.
@@ -52,7 +83,7 @@ func checkStore(store string) error {
 	case scheme == "sqlite" && rest != "", scheme == "postgres", scheme == "postgresql":
 		return nil
 	}
-	return fmt.Errorf("--store %s is not the address of a store: write sqlite:PATH", masked(store))
+	return fmt.Errorf("--store %s is not the address of a store: write sqlite:PATH or postgres://…", masked(store))
 }
 
 // checkMigration says whether a store has a schema that another role may migrate.
@@ -72,11 +103,11 @@ func folderOf(store string) string {
 }
 
 // openPeopleAt opens the keys and the log of people.
-func openPeopleAt(ctx context.Context, store, keys string, logger *slog.Logger, r *resources) (ownLog, user.Keys, error) {
-	if err := checkStore(store); err != nil {
+func openPeopleAt(ctx context.Context, at storeAt, keys string, logger *slog.Logger, r *resources) (ownLog, user.Keys, error) {
+	if err := checkStore(at.url); err != nil {
 		return ownLog{}, nil, err
 	}
-	if path, ok := strings.CutPrefix(store, "sqlite:"); ok {
+	if path, ok := strings.CutPrefix(at.url, "sqlite:"); ok {
 		if err := keysForNames(ctx, keys, path); err != nil {
 			return ownLog{}, nil, err
 		}
@@ -92,30 +123,52 @@ func openPeopleAt(ctx context.Context, store, keys string, logger *slog.Logger, 
 		return ownLog{}, nil, fmt.Errorf("open the keys: %w", err)
 	}
 	r.add(ring.Close)
-	log, err := openStoreAt(ctx, store, user.Category, logger, readmodel.UsersView(ring))
+	log, err := openStoreAt(ctx, at, user.Category, logger, readmodel.UsersView(ring))
 	return log, ring, err
 }
 
-// checkBroker says whether there is such a broker.
-func checkBroker(broker string) error {
-	switch scheme, _, _ := strings.Cut(broker, ":"); scheme {
+// openBroker connects to a broker; nil for none. One that is away is no error.
+func openBroker(address string, r *resources) (broker.Publisher, error) {
+	switch scheme, _, _ := strings.Cut(address, ":"); scheme {
 	case "none":
-		return nil
+		return nil, nil
 	case "kafka":
-		return fmt.Errorf("--broker %s: this build has no Kafka; use none, and let who follows ask for the feeds", masked(broker))
+		config, err := kafka.ParseURL(address)
+		if err != nil {
+			return nil, fmt.Errorf("--broker: %w", err)
+		}
+		b, err := kafka.Open(config)
+		if err != nil {
+			return nil, fmt.Errorf("--broker: %w", err)
+		}
+		r.add(b.Close)
+		return b, nil
 	}
-	return fmt.Errorf("--broker %s is not the address of a broker: write none", masked(broker))
+	return nil, fmt.Errorf("--broker %s is not the address of a broker: write none or kafka://HOST:PORT", masked(address))
 }
+
+// relay sends the events of a log to its topic, if there is a broker, and returns what has
+// to run.
+func relay(p *process, b broker.Publisher, store *eventstore.Store, topic, service string, render render) []func(context.Context) error {
+	if b == nil {
+		return nil
+	}
+	r := broker.NewRelay(broker.RelayConfig{Log: store, Topic: topic, Broker: b, Render: render, Logger: p.logger})
+	p.healths[service].AddOptional("broker", r.Check)
+	measureRelay(p.metrics, topic, r)
+	return []func(context.Context) error{r.Run}
+}
+
+// render writes an event as a record.
+type render func(*eventstore.Event, eventstore.Lineage) (broker.Record, error)
 
 // checkGraph says whether there is such a graph.
 func checkGraph(graph string) error {
 	switch scheme, _, _ := strings.Cut(graph, ":"); scheme {
-	case "memory":
+	case "memory", "neo4j", "bolt", "neo4j+s", "bolt+s", "neo4j+ssc", "bolt+ssc":
 		return nil
-	case "neo4j", "bolt", "neo4j+s", "bolt+s":
-		return fmt.Errorf("--graph %s: this build has no Neo4j; use memory", masked(graph))
 	}
-	return fmt.Errorf("--graph %s is not the address of a graph: write memory", masked(graph))
+	return fmt.Errorf("--graph %s is not the address of a graph: write memory or neo4j://HOST:PORT", masked(graph))
 }
 
 // resources are what has to be closed, in the order in which it was opened.

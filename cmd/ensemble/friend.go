@@ -55,13 +55,14 @@ func (c *friendCmd) Run(ctx context.Context, cli *cli, con *console) error {
 // open opens the log, and puts the service on it and beside the one of people.
 func (c *friendCmd) open(ctx context.Context, p *process) (w work, closeAll func() error, err error) {
 	r := new(resources)
-	if err := errors.Join(checkBroker(c.Broker), checkMigration(c.Store, c.MigrateStore)); err != nil {
+	b, err := openBroker(c.Broker, r)
+	if err = errors.Join(err, checkMigration(c.Store, c.MigrateStore)); err != nil {
 		return w, r.close, err
 	}
 	if err := checkURL("user-url", c.UserURL); err != nil {
 		return w, r.close, err
 	}
-	log, err := openStoreAt(ctx, c.Store, friend.Category, p.logger, readmodel.FriendView())
+	log, err := openStoreAt(ctx, storeAt{c.Store, c.MigrateStore}, friend.Category, p.logger, readmodel.FriendView())
 	if err != nil {
 		return w, r.close, err
 	}
@@ -83,7 +84,8 @@ func (c *friendCmd) open(ctx context.Context, p *process) (w work, closeAll func
 	p.healths["friend-service"].AddOptional("user-service", ending.feed.answers)
 	admin := c.office(p, log, store, directory)
 	r.add(func() error { admin.Close(); return nil })
-	return work{following: []func(context.Context) error{ending.run}, stores: []*eventstore.Store{store}}, r.close, nil
+	following := append(relay(p, b, store, friend.Category, "friend-service", wire.FriendRecords()), ending.run)
+	return work{following: following, stores: []*eventstore.Store{store}}, r.close, nil
 }
 
 // office makes what operators ask and order of it.

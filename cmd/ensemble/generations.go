@@ -34,6 +34,7 @@ import (
 // half of the friendships are not read yet looks like any other.
 type generations struct {
 	config   api.Config
+	graphs   graphs
 	follow   follow
 	logger   *slog.Logger
 	waiting  *api.Service // answers before there is a graph
@@ -77,9 +78,9 @@ type generation struct {
 }
 
 // newGenerations returns generations of which none is begun.
-func newGenerations(p *process, follow follow) *generations {
+func newGenerations(p *process, graphs graphs, follow follow) *generations {
 	g := &generations{
-		config: p.config("recommendation-service"), follow: follow, logger: p.logger, complete: make(chan struct{}),
+		config: p.config("recommendation-service"), graphs: graphs, follow: follow, logger: p.logger, complete: make(chan struct{}),
 	}
 	g.waiting = api.NewRecommendation(api.RecommendationConfig{
 		Config: g.config, Recommendations: recommendation.NewPublished(memory.New()), Behind: g.behind,
@@ -137,8 +138,11 @@ func (g *generations) wait(ctx context.Context) error {
 // another reason than a log that was replaced.
 func (g *generations) run(ctx context.Context) error {
 	for {
-		next := &generation{graph: recommendation.NewPublished(memory.New())}
-		var err error
+		backend, err := g.graphs(ctx, g.next.Load() != nil)
+		if err != nil {
+			return err
+		}
+		next := &generation{graph: recommendation.NewPublished(backend)}
 		if next.logs, err = g.follow(ctx, next.graph); err != nil {
 			return err
 		}
@@ -222,17 +226,21 @@ func (g *generations) rebuild(ctx context.Context, progress func(done, total eve
 	return one.graph.Rebuild(ctx, memory.New(), from, progress)
 }
 
-// feedsOf follows the feeds of both services.
-func feedsOf(userURL, friendURL string, logger *slog.Logger) follow {
-	return func(ctx context.Context, graph *recommendation.Service) (logs [2]*tracked, err error) {
-		users, friends := newFeed(user.Category, userURL, logger), newFeed(friend.Category, friendURL, logger)
-		// The end of friendships first: whoever they speak of is then before the end of users.
-		if logs[1], err = friends.track(ctx, graph.Friends()); err != nil {
-			return logs, err
-		}
-		logs[0], err = users.track(ctx, graph.Users())
+// sources are the services whose feeds are followed.
+type sources struct {
+	users, friends string // their addresses
+	logger         *slog.Logger
+}
+
+// follow is that of [generations]: it follows both feeds.
+func (s sources) follow(ctx context.Context, graph *recommendation.Service) (logs [2]*tracked, err error) {
+	users, friends := newFeed(user.Category, s.users, s.logger), newFeed(friend.Category, s.friends, s.logger)
+	// The end of friendships first: whoever they speak of is then before the end of users.
+	if logs[1], err = friends.track(ctx, graph.Friends()); err != nil {
 		return logs, err
 	}
+	logs[0], err = users.track(ctx, graph.Users())
+	return logs, err
 }
 
 // track follows the feed into a projection, from the first event on.

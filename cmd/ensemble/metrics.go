@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ensemble/api"
+	"ensemble/broker"
 	"ensemble/eventstore"
 	"ensemble/internal/telemetry"
 	"ensemble/projection"
@@ -66,6 +67,21 @@ func measureProjection(m *telemetry.Metrics, name string, p *projection.Runner, 
 			Name: "ensemble_projection_lag_seconds", ConstLabels: labels,
 			Help: "Age of the oldest event that is not yet in the projection; 0 when there is none.",
 		}, func() float64 { return lagSeconds(p.Position(), store, time.Now()) }))
+}
+
+// measureRelay registers how far a topic is behind its log.
+func measureRelay(m *telemetry.Metrics, topic string, r *broker.Relay) {
+	labels := prometheus.Labels{"topic": topic}
+	m.Registry().MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "ensemble_relay_lag_events", ConstLabels: labels, Help: "Events that are in the log and not yet in its topic.",
+		}, func() float64 {
+			status := r.Status()
+			return float64(status.Behind())
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "ensemble_relay_lag_seconds", ConstLabels: labels, Help: "How long ago the topic last had everything; 0 while it has.",
+		}, func() float64 { return r.Status().Waiting.Seconds() }))
 }
 
 // measureGenerations registers how far the graph that answers is behind the feeds that it

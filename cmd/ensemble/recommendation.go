@@ -2,20 +2,24 @@ package main
 
 import (
 	"context"
+	"errors"
+	"sync"
 
 	"ensemble/api"
+	"ensemble/broker"
 	"ensemble/eventstore"
 	"ensemble/wire"
 )
 
 // recommendationFlags is the configuration of 'recommendation'.
 type recommendationFlags struct {
-	Addr      string `default:"127.0.0.1:8110" placeholder:"HOST:PORT" help:"Where the service listens; port 0 is any free one (${default})." json:"addr"`
-	AdminAddr string `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the administration listens, or 'off' (${default})." json:"admin-addr"`
-	Broker    string `default:"none" placeholder:"URL" help:"Where events come from: none (the feeds of both services), kafka://HOST:PORT (${default})." json:"broker"`
-	UserURL   string `name:"user-url" default:"http://127.0.0.1:8120" placeholder:"URL" help:"The service of people, whose feed is followed (${default})." json:"user-url"`
-	FriendURL string `name:"friend-url" default:"http://127.0.0.1:8100" placeholder:"URL" help:"The service of friendships, whose feed is followed (${default})." json:"friend-url"`
-	Graph     string `default:"memory" placeholder:"URL" help:"Where the graph is kept: memory, neo4j://HOST:PORT (${default})." json:"graph"`
+	Addr        string `default:"127.0.0.1:8110" placeholder:"HOST:PORT" help:"Where the service listens; port 0 is any free one (${default})." json:"addr"`
+	AdminAddr   string `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the administration listens, or 'off' (${default})." json:"admin-addr"`
+	Broker      string `default:"none" placeholder:"URL" help:"Where events come from: none (the feeds of both services), kafka://HOST:PORT (${default})." json:"broker"`
+	UserURL     string `name:"user-url" default:"http://127.0.0.1:8120" placeholder:"URL" help:"The service of people, whose feed is followed (${default})." json:"user-url"`
+	FriendURL   string `name:"friend-url" default:"http://127.0.0.1:8100" placeholder:"URL" help:"The service of friendships, whose feed is followed (${default})." json:"friend-url"`
+	DeadLetters string `placeholder:"FILE" type:"path" help:"Where records of other systems are kept that can't be read, one JSON object a line; without it in memory." json:"dead-letters,omitempty"`
+	Graph       string `default:"memory" placeholder:"URL" help:"Where the graph is kept: memory, neo4j://HOST:PORT (${default})." json:"graph"`
 
 	servingFlags
 }
@@ -49,19 +53,27 @@ func (c *recommendationCmd) Run(ctx context.Context, cli *cli, con *console) err
 }
 
 // open puts the service beside those that it follows.
-func (c *recommendationCmd) open(_ context.Context, p *process) (w work, closeAll func() error, err error) {
+func (c *recommendationCmd) open(ctx context.Context, p *process) (w work, closeAll func() error, err error) {
 	r := new(resources)
-	for _, check := range []func() error{
-		func() error { return checkBroker(c.Broker) },
-		func() error { return checkGraph(c.Graph) },
-		func() error { return checkURL("user-url", c.UserURL) },
-		func() error { return checkURL("friend-url", c.FriendURL) },
-	} {
-		if err := check(); err != nil {
-			return w, r.close, err
-		}
+	b, err := openBroker(c.Broker, r)
+	if err = errors.Join(err, checkGraph(c.Graph), checkURL("user-url", c.UserURL), checkURL("friend-url", c.FriendURL)); err != nil {
+		return w, r.close, err
 	}
-	g := newGenerations(p, feedsOf(c.UserURL, c.FriendURL, p.logger)) //nolint:contextcheck // a request has its own
+	graphs, err := openGraph(ctx, c.Graph, r)
+	if err != nil {
+		return w, r.close, err
+	}
+	letters, err := broker.OpenDeadLetters(c.DeadLetters)
+	if err != nil {
+		return w, r.close, err
+	}
+	r.add(letters.Close)
+	feeds := sources{users: c.UserURL, friends: c.FriendURL, logger: p.logger}
+	follow := feeds.follow
+	if b != nil {
+		follow = topics{sources: feeds, broker: b, letters: letters, again: new(sync.Map)}.follow
+	}
+	g := newGenerations(p, graphs, follow) //nolint:contextcheck // a request has its own
 	admin := p.office(api.AdminConfig{
 		Projections: g.projections,
 		Instances:   p.itself("recommendation-service", "recommendation"),

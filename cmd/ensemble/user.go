@@ -7,6 +7,7 @@ import (
 	"ensemble/api"
 	"ensemble/client"
 	"ensemble/eventstore"
+	"ensemble/user"
 	"ensemble/wire"
 )
 
@@ -54,10 +55,11 @@ func (c *userCmd) Run(ctx context.Context, cli *cli, con *console) error {
 // open opens the keys and the log, and puts the service on them.
 func (c *userCmd) open(ctx context.Context, p *process) (w work, closeAll func() error, err error) {
 	r := new(resources)
-	if err := errors.Join(checkBroker(c.Broker), checkMigration(c.Store, c.MigrateStore)); err != nil {
+	b, err := openBroker(c.Broker, r)
+	if err = errors.Join(err, checkMigration(c.Store, c.MigrateStore)); err != nil {
 		return w, r.close, err
 	}
-	log, keys, err := openPeopleAt(ctx, c.Store, c.Keys, p.logger, r)
+	log, keys, err := openPeopleAt(ctx, storeAt{c.Store, c.MigrateStore}, c.Keys, p.logger, r)
 	if err != nil {
 		return w, r.close, err
 	}
@@ -79,7 +81,8 @@ func (c *userCmd) open(ctx context.Context, p *process) (w work, closeAll func()
 		Rebuilds:    map[string]api.Rebuild{"users": rebuildViews(log, store)},
 	})
 	r.add(func() error { admin.Close(); return nil }) // a rebuild needs the log
-	return work{following: []func(context.Context) error{people.cleared.Run}, stores: []*eventstore.Store{store}}, r.close, nil
+	following := append(relay(p, b, store, user.Category, "user-service", wire.UserRecords(keys)), people.cleared.Run)
+	return work{following: following, stores: []*eventstore.Store{store}}, r.close, nil
 }
 
 // others returns who is asked for the receipts of erasures.
