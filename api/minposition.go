@@ -24,7 +24,7 @@ type Followed struct {
 	// Lineage says which log it is. It may grow: a log that is followed from afar can
 	// be restored meanwhile.
 	Lineage  func() eventstore.Lineage
-	Position func() eventstore.Position                         // up to where it is read
+	Position func() eventstore.Position                       // up to where it is read
 	Wait     func(context.Context, eventstore.Position) error // returns once it is read so far
 }
 

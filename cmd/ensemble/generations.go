@@ -147,7 +147,7 @@ func (g *generations) run(ctx context.Context) error {
 			return err
 		}
 		g.next.Store(next)
-		err = next.run(ctx, func() { g.promote(next) })
+		err = next.run(ctx, func() { g.promote(next) }) //nolint:contextcheck // a request has its own
 		if !errors.Is(err, errReplaced) {
 			return err
 		}
