@@ -2,18 +2,24 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"ensemble/client"
+	"ensemble/internal/servertest"
+	"ensemble/recommendation/neo4j"
 	"ensemble/wire"
 )
 
@@ -491,5 +497,99 @@ func TestAFolderIsForOneServiceOfAKind(t *testing.T) {
 		if code := run(t.Context(), append(args, "--addr", "127.0.0.1:0"), io.Discard, errs); code != 1 || !strings.Contains(errs.String(), "another process") {
 			t.Errorf("%s beside up: %d %s", args[0], code, errs)
 		}
+	}
+}
+
+// TestServicesThatRunApartOnPostgres: each log in a database of its own, made by the role
+// that may, and served by one that can only append and read.
+func TestServicesThatRunApartOnPostgres(t *testing.T) {
+	owners := [2]string{servertest.Postgres(t), servertest.Postgres(t)}
+	roles := [2]string{asRole(t, owners[0]), asRole(t, owners[1])} // they go when the services have ended
+	a := newApart(t, filepath.Join(t.TempDir(), "data"))
+	for i, s := range []*service{a.user, a.friend} {
+		s.args = append(s.args, "--store", roles[i], "--migrate-store", owners[i])
+	}
+	a.start()
+	c := a.client()
+	addAll(t, c, 4)
+	recommended(t, c, 1, 3)
+	if _, err := c.Erase(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the erasure is complete", func() bool {
+		receipt, err := c.Erasure(t.Context(), 2)
+		return err == nil && receipt.Complete
+	})
+	for _, s := range a.all() {
+		if code := s.end(); code != 0 {
+			t.Errorf("%s ended with %d: %s", s.name, code, s.stderr)
+		}
+	}
+	a.start()
+	recommended(t, c, 4)
+	recommended(t, c, 3)
+	if u, _, err := c.CreateUser(t.Context(), "Next", "", ""); err != nil || u.ID != 5 {
+		t.Errorf("%+v, %v", u, err)
+	}
+	for service, name := range map[*service]string{a.user: "users", a.friend: "friends"} {
+		out := new(lockedBuffer)
+		if code := run(t.Context(), []string{"rebuild", name, "--admin", "http://" + service.admin}, out, out); code != 0 || !strings.Contains(out.String(), "the same as before") {
+			t.Errorf("rebuild %s: %s", name, out)
+		}
+	}
+}
+
+// asRole returns the address of a database for a role that owns nothing in it.
+func asRole(t *testing.T, owner string) string {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	role := "serving_" + strings.ToLower(rand.Text())
+	if _, err := conn.Exec(t.Context(), "create role "+role+" login"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		conn, err := pgx.Connect(context.Background(), owner)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close(context.Background())
+		if _, err := conn.Exec(context.Background(), "drop owned by "+role+"; drop role "+role); err != nil {
+			t.Error(err)
+		}
+	})
+	u, err := url.Parse(owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.User(role)
+	return u.String()
+}
+
+// TestTheGraphMayBeInNeo4j: what it answers is what memory answers, also after a restart.
+func TestTheGraphMayBeInNeo4j(t *testing.T) {
+	address := servertest.Neo4j(t)
+	b, err := neo4j.Open(t.Context(), neo4j.Config{URL: address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(b.Empty(t.Context()), b.Close(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	a := newApart(t, filepath.Join(t.TempDir(), "data"))
+	a.recommendation.args = append(a.recommendation.args, "--graph", address)
+	a.start()
+	c := a.client()
+	addAll(t, c, 5)
+	recommended(t, c, 1, 3)
+	a.recommendation.end()
+	a.recommendation.start()
+	recommended(t, c, 3, 1, 5)
+	if shared, err := c.Mutual(t.Context(), 3, 5); err != nil || len(shared) != 1 || shared[0].ID != 4 {
+		t.Errorf("%+v, %v", shared, err)
 	}
 }
