@@ -59,16 +59,16 @@ func (c *recommendationCmd) open(ctx context.Context, p *process) (w work, close
 	if err = errors.Join(err, checkGraph(c.Graph), checkURL("user-url", c.UserURL), checkURL("friend-url", c.FriendURL)); err != nil {
 		return w, r.close, err
 	}
-	graphs, err := openGraph(ctx, c.Graph, r)
-	if err != nil {
-		return w, r.close, err
-	}
 	letters, err := broker.OpenDeadLetters(c.DeadLetters)
 	if err != nil {
 		return w, r.close, err
 	}
 	r.add(letters.Close)
 	feeds := sources{users: c.UserURL, friends: c.FriendURL, logger: p.logger}
+	graphs, err := openGraph(ctx, c.Graph, feeds, r)
+	if err != nil {
+		return w, r.close, err
+	}
 	follow := feeds.follow
 	if b != nil {
 		follow = topics{sources: feeds, broker: b, letters: letters, again: new(sync.Map)}.follow

@@ -126,7 +126,7 @@ func followTopics(t *testing.T, b *brokers.Broker) *published {
 	nobody := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(nobody.Close)
 	p := newProcess(discardLog())
-	graphs, err := openGraph(t.Context(), "memory", new(resources))
+	graphs, err := openGraph(t.Context(), "memory", sources{}, new(resources))
 	if err != nil {
 		t.Fatal(err)
 	}
