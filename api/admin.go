@@ -28,6 +28,8 @@ type AdminConfig struct {
 	Settings func() any
 	// Rebuilds makes projections anew, by their names.
 	Rebuilds map[string]Rebuild
+	// DeadLetters are the foreign records that could not be read. Nil: there is no broker.
+	DeadLetters *DeadLetters
 }
 
 // Projected is something that is made from a log.
@@ -37,6 +39,8 @@ type Projected struct {
 	Runner    *projection.Runner // nil: it is written in the commit
 	// Afar is asked when there is no Store, because the log belongs to another service.
 	Afar func(context.Context) (Distance, error)
+	// Lag, if set, is asked instead of all these.
+	Lag func(context.Context) (wire.Lag, error)
 }
 
 // Distance is how far a follower is from the end of a log.
@@ -78,8 +82,8 @@ func (a *Admin) routes() []route {
 	return []route{
 		{http.MethodGet, "/admin/v1/lag", "lag", a.lag},
 		{http.MethodGet, "/admin/v1/dead-letters", "listDeadLetters", a.deadLetters},
-		{http.MethodPost, "/admin/v1/dead-letters/{id}/retry", "retryDeadLetter", a.deadLetter},
-		{http.MethodPost, "/admin/v1/dead-letters/{id}/discard", "discardDeadLetter", a.deadLetter},
+		{http.MethodPost, "/admin/v1/dead-letters/{id}/retry", "retryDeadLetter", a.retryDeadLetter},
+		{http.MethodPost, "/admin/v1/dead-letters/{id}/discard", "discardDeadLetter", a.discardDeadLetter},
 		{http.MethodGet, "/admin/v1/instances", "instances", a.instances},
 		{http.MethodGet, "/admin/v1/breakers", "breakers", a.breakers},
 		{http.MethodPost, "/admin/v1/projections/{name}/rebuild", "rebuild", a.rebuild},
@@ -148,6 +152,9 @@ func (a *Admin) lag(r *request) error {
 
 // lag returns how far a projection is behind its log.
 func (p *Projected) lag(ctx context.Context, now time.Time) (wire.Lag, error) {
+	if p.Lag != nil {
+		return p.Lag(ctx)
+	}
 	if p.Store == nil {
 		return p.lagFromAfar(ctx, now)
 	}
@@ -187,18 +194,6 @@ func (p *Projected) lagFromAfar(ctx context.Context, now time.Time) (wire.Lag, e
 	}
 	return l, nil
 }
-
-// deadLetters answers with the records that were set aside. Only a broker brings
-// foreign records.
-func (*Admin) deadLetters(r *request) error {
-	return r.replyJSON(http.StatusOK, wire.DeadLetters{
-		DeadLetters: []wire.DeadLetter{}, // an empty list, not null
-		Note:        "There is no broker, and events of our own logs are never set aside: a projection that can't apply one stops.",
-	})
-}
-
-// deadLetter decides on one of them.
-func (*Admin) deadLetter(*request) error { return failure{slug: wire.DeadLetterNotFound} }
 
 // instances answers with the running parts.
 func (a *Admin) instances(r *request) error {

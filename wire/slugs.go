@@ -23,6 +23,7 @@ const (
 	UserNotFound        Slug = "user-not-found"
 	ProjectionNotFound  Slug = "projection-not-found"
 	DeadLetterNotFound  Slug = "dead-letter-not-found"
+	DeadLetterUnread    Slug = "dead-letter-unreadable"
 	FriendshipNotFound  Slug = "friendship-not-found"
 	ErasureNotFound     Slug = "erasure-not-found"
 	MethodNotAllowed    Slug = "method-not-allowed"
@@ -95,6 +96,7 @@ func Kinds() []Kind {
 		{FriendshipExists, 409, "Friendship exists", "This user added that friend before. Nothing has to be done."},
 		{KeyInUse, 409, "Idempotency key in use", "The first request with this Idempotency-Key is still running. Send it again after Retry-After to get its answer."},
 		{PositionAhead, 409, "Position ahead", "The log ends before this position. If there were events once, the log has been replaced: forget what was read, and begin anew."},
+		{DeadLetterUnread, 409, "Still unreadable", "The record can't be read by this version either. Update the program, or discard the record with the reason."},
 		{RebuildUnderWay, 409, "A rebuild is running", "One rebuild runs at a time. Wait until its status says done or failed, then ask again."},
 		{UserErased, 410, "User erased", "The user was erased for good. Forget the id; it is never given again."},
 		{LogReplaced, 410, "Log replaced", "The position belongs to another log, or to a part of this one that a restore has cut off. Forget what was read from it, and read anew."},
