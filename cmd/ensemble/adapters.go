@@ -156,7 +156,14 @@ func relay(p *process, b broker.Publisher, store *eventstore.Store, topic, servi
 	r := broker.NewRelay(broker.RelayConfig{Log: store, Topic: topic, Broker: b, Render: render, Logger: p.logger})
 	p.healths[service].AddOptional("broker", r.Check)
 	measureRelay(p.metrics, topic, r)
-	return []func(context.Context) error{r.Run}
+	return []func(context.Context) error{func(ctx context.Context) error {
+		// What ends a relay an operator has to mend: until then it is in the health of the
+		// service, whose commands go on.
+		if err := r.Run(ctx); !errors.Is(err, context.Canceled) {
+			p.logger.Error("nothing is sent to the broker any more until this is mended and the service started again", "error", err)
+		}
+		return nil
+	}}
 }
 
 // render writes an event as a record.

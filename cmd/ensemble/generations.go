@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -40,6 +41,8 @@ type generations struct {
 	waiting  *api.Service // answers before there is a graph
 	complete chan struct{}
 	once     sync.Once
+	doubt    chan chan error // somebody wants another graph, and is told when it is complete
+	told     chan error      // who that is; only run knows
 
 	live, next atomic.Pointer[generation] // the one that answers, the one that is made
 }
@@ -81,6 +84,7 @@ type generation struct {
 func newGenerations(p *process, graphs graphs, follow follow) *generations {
 	g := &generations{
 		config: p.config("recommendation-service"), graphs: graphs, follow: follow, logger: p.logger, complete: make(chan struct{}),
+		doubt: make(chan chan error),
 	}
 	g.waiting = api.NewRecommendation(api.RecommendationConfig{
 		Config: g.config, Recommendations: recommendation.NewPublished(memory.New()), Behind: g.behind,
@@ -147,11 +151,61 @@ func (g *generations) run(ctx context.Context) error {
 			return err
 		}
 		g.next.Store(next)
-		err = next.run(ctx, func() { g.promote(next) }) //nolint:contextcheck // a request has its own
-		if !errors.Is(err, errReplaced) {
+		err = next.run(ctx, func(ctx context.Context) error {
+			g.promote(next) //nolint:contextcheck // a request has its own
+			return g.doubted(ctx)
+		})
+		switch {
+		case errors.Is(err, errDoubted):
+			g.logger.Info("the graph is made anew, and the old one answers until then")
+			continue
+		case !errors.Is(err, errReplaced):
 			return err
 		}
 		g.logger.Warn("a log is another one by now; the graph is made anew, and the old one answers until then", "error", err)
+	}
+}
+
+// errDoubted ends a generation that somebody wants to be made anew.
+var errDoubted = errors.New("the graph is to be made anew")
+
+// doubted returns when somebody wants the graph made anew, or with the context; who waited
+// for this one is told that it answers.
+func (g *generations) doubted(ctx context.Context) error {
+	if told := g.told; told != nil {
+		g.told = nil
+		told <- nil
+	}
+	select {
+	case g.told = <-g.doubt:
+		return errDoubted
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// anew has another graph made from the first event on, and returns once it answers.
+//
+// Errors: the context's: it is made all the same.
+func (g *generations) anew(ctx context.Context, progress func(done, total eventstore.Position)) error {
+	told := make(chan error, 1)
+	select {
+	case g.doubt <- told:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for {
+		select {
+		case err := <-told:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+			if next := g.next.Load(); next != nil {
+				live := g.live.Load()
+				progress(next.logs[0].position()+next.logs[1].position(), live.logs[0].position()+live.logs[1].position())
+			}
+		}
 	}
 }
 
@@ -173,7 +227,7 @@ func (g *generations) promote(next *generation) {
 
 // run follows both logs, and calls complete once the graph holds what they held when it
 // was begun.
-func (n *generation) run(ctx context.Context, complete func()) error {
+func (n *generation) run(ctx context.Context, complete func(context.Context) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, l := range n.logs {
 		group.Go(func() error { return l.run(ctx) })
@@ -181,7 +235,7 @@ func (n *generation) run(ctx context.Context, complete func()) error {
 	group.Go(func() error {
 		// Why one of them stops is its own to say.
 		if n.logs[0].whole(ctx) == nil && n.logs[1].whole(ctx) == nil {
-			complete()
+			return complete(ctx)
 		}
 		return nil
 	})
@@ -210,9 +264,6 @@ func (g *generations) projections() []api.Projected {
 	return list
 }
 
-// errStartAgain means that a graph can't be made anew while it is followed.
-var errStartAgain = errors.New("a graph that is made from topics is made anew by starting the service again")
-
 // rebuild makes the graph that answers anew.
 func (g *generations) rebuild(ctx context.Context, progress func(done, total eventstore.Position)) error {
 	one := g.live.Load()
@@ -221,7 +272,7 @@ func (g *generations) rebuild(ctx context.Context, progress func(done, total eve
 	}
 	from := recommendation.Followers{Users: one.logs[0].runner, Friends: one.logs[1].runner}
 	if from.Users == nil || from.Friends == nil {
-		return errStartAgain
+		return g.anew(ctx, progress)
 	}
 	return one.graph.Rebuild(ctx, memory.New(), from, progress)
 }

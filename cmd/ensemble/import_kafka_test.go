@@ -23,7 +23,7 @@ func importing(t *testing.T, args ...string) (code int, said string) {
 // TestASpringSystemIsTakenOverFromItsTopics: with all ids, and what is odd is said; a
 // system starts on it, gives the next ids, and answers as the old one did.
 func TestASpringSystemIsTakenOverFromItsTopics(t *testing.T) {
-	cluster := fakeKafka(t)
+	cluster := fakeCluster(t)
 	k := kafkaClient(t, cluster)
 	if _, err := kadm.NewClient(k).CreateTopics(t.Context(), 1, 1, nil, "people", "friend"); err != nil {
 		t.Fatal(err)

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"sync"
+	"time"
 
 	"ensemble/api"
 	"ensemble/broker"
@@ -13,11 +13,14 @@ import (
 
 // recommendationFlags is the configuration of 'recommendation'.
 type recommendationFlags struct {
-	Addr        string `default:"127.0.0.1:8110" placeholder:"HOST:PORT" help:"Where the service listens; port 0 is any free one (${default})." json:"addr"`
-	AdminAddr   string `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the administration listens, or 'off' (${default})." json:"admin-addr"`
-	Broker      string `default:"none" placeholder:"URL" help:"Where events come from: none (the feeds of both services), kafka://HOST:PORT (${default})." json:"broker"`
-	UserURL     string `name:"user-url" default:"http://127.0.0.1:8120" placeholder:"URL" help:"The service of people, whose feed is followed (${default})." json:"user-url"`
-	FriendURL   string `name:"friend-url" default:"http://127.0.0.1:8100" placeholder:"URL" help:"The service of friendships, whose feed is followed (${default})." json:"friend-url"`
+	Addr          string        `default:"127.0.0.1:8110" placeholder:"HOST:PORT" help:"Where the service listens; port 0 is any free one (${default})." json:"addr"`
+	AdminAddr     string        `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the administration listens, or 'off' (${default})." json:"admin-addr"`
+	Broker        string        `default:"none" placeholder:"URL" help:"Where events come from: none (the feeds of both services), kafka://HOST:PORT (${default})." json:"broker"`
+	UserURL       string        `name:"user-url" default:"http://127.0.0.1:8120" placeholder:"URL" help:"The service of people, whose feed is followed (${default})." json:"user-url"`
+	FriendURL     string        `name:"friend-url" default:"http://127.0.0.1:8100" placeholder:"URL" help:"The service of friendships, whose feed is followed (${default})." json:"friend-url"`
+	Data          string        `type:"path" placeholder:"DIR" help:"With a broker and the graph in memory: folder in which the graph is saved now and then, with how far both topics are in it, so that a start need not read them from their beginning." json:"data,omitempty"`
+	SnapshotEvery time.Duration `default:"5m" help:"With --data: how often the graph is saved; 0: only when the service stops (${default})." json:"snapshot-every"`
+
 	DeadLetters string `placeholder:"FILE" type:"path" help:"Where records of other systems are kept that can't be read, one JSON object a line; without it in memory." json:"dead-letters,omitempty"`
 	Graph       string `default:"memory" placeholder:"URL" help:"Where the graph is kept: memory, neo4j://HOST:PORT (${default})." json:"graph"`
 
@@ -69,13 +72,25 @@ func (c *recommendationCmd) open(ctx context.Context, p *process) (w work, close
 	if err != nil {
 		return w, r.close, err
 	}
-	follow := feeds.follow
+	follow, topics := feeds.follow, newTopics(feeds, b, letters)
 	if b != nil {
-		follow = topics{sources: feeds, broker: b, letters: letters, again: new(sync.Map)}.follow
+		follow = topics.follow
+	}
+	var keep *topicSnapshots
+	if b != nil && c.Data != "" && c.Graph == "memory" {
+		if keep, err = openTopicSnapshots(ctx, c.Data, p.logger, r); err != nil {
+			return w, r.close, err
+		}
+		graphs = keep.graphs(topics)
 	}
 	g := newGenerations(p, graphs, follow) //nolint:contextcheck // a request has its own
+	run := g.run
+	if keep != nil {
+		run = keep.keep(topics, g, c.SnapshotEvery)
+	}
 	admin := p.office(api.AdminConfig{
 		Projections: g.projections,
+		DeadLetters: &api.DeadLetters{Letters: letters, Read: readLetter, Projection: "recommendation"},
 		Instances:   p.itself("recommendation-service", "recommendation"),
 		Breakers:    func() []wire.Breaker { return []wire.Breaker{} },
 		Rebuilds: map[string]api.Rebuild{
@@ -86,5 +101,5 @@ func (c *recommendationCmd) open(ctx context.Context, p *process) (w work, close
 	})
 	r.add(func() error { admin.Close(); return nil })
 	measureGenerations(p.metrics, g) //nolint:contextcheck // a scrape has none
-	return work{following: []func(context.Context) error{g.run}, caughtUp: g.wait}, r.close, nil
+	return work{following: []func(context.Context) error{run}, caughtUp: g.wait}, r.close, nil
 }

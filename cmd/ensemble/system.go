@@ -33,7 +33,9 @@ type system struct {
 	snapshots              *snapshots
 	recommendations        *recommendation.Service
 	admin                  *api.Admin
-	snapshotEvery          time.Duration // how often the graph is saved; 0: only at the end
+	snapshotEvery          time.Duration                 // how often the graph is saved; 0: only at the end
+	relays                 []func(context.Context) error // to the embedded broker, if there is one
+	resources              resources                     // closed before the logs
 }
 
 // newSystem returns a system of which nothing is open yet.
@@ -170,7 +172,7 @@ func (s *system) following(context.Context) error {
 // serves.
 func (s *system) run(ctx context.Context, listeners listeners, ready func(context.Context) error) error {
 	err := s.process.run(ctx, listeners, work{
-		following: []func(context.Context) error{s.people.cleared.Run, s.ending.runner.Run, s.users.Run, s.friends.Run},
+		following: append(s.relays, s.people.cleared.Run, s.ending.runner.Run, s.users.Run, s.friends.Run),
 		stores:    []*eventstore.Store{s.userStore, s.friendStore},
 		beside: []func(context.Context) error{func(ctx context.Context) error {
 			s.snapshots.run(ctx, s.snapshotEvery)
@@ -209,6 +211,7 @@ func (s *system) close() error {
 	if s.admin != nil {
 		s.admin.Close() // a rebuild needs the logs
 	}
+	errs = append(errs, s.resources.close())
 	for _, store := range []*eventstore.Store{s.friendStore, s.userStore} {
 		if store != nil {
 			errs = append(errs, store.Close())

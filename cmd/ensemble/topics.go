@@ -24,33 +24,57 @@ type topics struct {
 	sources
 	broker  broker.Publisher
 	letters *broker.DeadLetters
-	again   *sync.Map // by topic: the [broker.Progress] to begin with, once its log was replaced
+	again   *sync.Map // by topic: the [broker.Progress] to begin with, of a snapshot, or once its log was replaced
+	latest  *atomic.Pointer[topicGraph]
+}
+
+// topicGraph is a graph that is made from both topics.
+type topicGraph struct {
+	graph     *recommendation.Service
+	consumers [2]*broker.Consumer // of users, of friendships
+	several   bool                // one of the topics has several partitions
+}
+
+// newTopics returns the topics at a broker.
+func newTopics(feeds sources, b broker.Publisher, letters *broker.DeadLetters) topics {
+	return topics{sources: feeds, broker: b, letters: letters, again: new(sync.Map), latest: new(atomic.Pointer[topicGraph])}
+}
+
+// progress says how far both topics are in the graph.
+func (g *topicGraph) progress() [2]broker.Progress {
+	return [2]broker.Progress{g.consumers[0].Progress(), g.consumers[1].Progress()}
 }
 
 // follow is that of [generations]: it follows both topics.
 func (t topics) follow(ctx context.Context, graph *recommendation.Service) (logs [2]*tracked, err error) {
 	users, friends := newFeed(user.Category, t.users, t.logger), newFeed(friend.Category, t.friends, t.logger)
-	if logs[1], err = t.track(ctx, friends, graph.Friends(), wire.ReadFriendRecord); err != nil {
+	g := &topicGraph{graph: graph}
+	if logs[1], err = t.track(ctx, friends, graph.Friends(), wire.ReadFriendRecord, g, 1); err != nil {
 		return logs, err
 	}
-	logs[0], err = t.track(ctx, users, graph.Users(), wire.ReadUserRecord)
-	return logs, err
+	if logs[0], err = t.track(ctx, users, graph.Users(), wire.ReadUserRecord, g, 0); err != nil {
+		return logs, err
+	}
+	t.latest.Store(g)
+	return logs, nil
 }
 
 // track follows the topic of a log into a projection, from its beginning on.
 func (t topics) track(
 	ctx context.Context, feed *feed, to projection.Projection, decode func(*broker.Record) (broker.Message, error),
+	of *topicGraph, which int,
 ) (*tracked, error) {
 	ends, err := t.ends(ctx, feed.name)
 	if err != nil {
 		return nil, err
 	}
-	from, _ := t.again.Load(feed.name)
-	progress, _ := from.(broker.Progress) // the zero one is the beginning
+	from, _ := t.again.LoadAndDelete(feed.name) // the next graph begins empty
+	progress, _ := from.(broker.Progress)       // the zero one is the beginning
 	c := broker.NewConsumer(broker.ConsumerConfig{
 		Topic: feed.name, Partitions: len(ends), Decode: decode, To: to, From: progress, DeadLetters: t.letters,
 		Earlier: &broker.Feed{Head: feed.head, Events: feed.source},
 	})
+	of.consumers[which], of.several = c, of.several || len(ends) > 1
 	position := func() eventstore.Position { return c.Progress().Position }
 	var failing atomic.Pointer[error]
 	return &tracked{
@@ -108,4 +132,17 @@ func (t topics) ends(ctx context.Context, topic string) ([]broker.Bounds, error)
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// readLetter tries to read a record that was set aside.
+func readLetter(l *broker.Letter) error {
+	if _, _, err := broker.OriginOf(&l.Record); err != nil {
+		return err
+	}
+	read := wire.ReadFriendRecord
+	if l.Topic == user.Category {
+		read = wire.ReadUserRecord
+	}
+	_, err := read(&l.Record)
+	return err
 }

@@ -22,6 +22,8 @@ type upFlags struct {
 
 	SnapshotEvery time.Duration `default:"5m" help:"How often the graph is saved, if enough has happened, so that a start need not read the logs; 0: only when it stops (${default})." json:"snapshot-every"`
 
+	EmbeddedKafka string `default:"off" placeholder:"HOST:PORT" help:"A demonstration: a broker in this process that speaks Kafka's protocol, with the topics user and friend, for consumers of the Spring system; or 'off' (${default})." json:"embedded-kafka"`
+
 	servingFlags
 }
 
@@ -63,6 +65,12 @@ func (c *upCmd) Run(ctx context.Context, cli *cli, con *console) (err error) {
 	defer func() { err = errors.Join(err, system.close()) }()
 	system.snapshotEvery = c.SnapshotEvery
 	c.configure(system.process, c.upFlags)
+	if c.EmbeddedKafka != "off" {
+		if err := system.embedKafka(ctx, c.EmbeddedKafka, c.InsecureNoAuth); err != nil {
+			listeners.close()
+			return err
+		}
+	}
 	return system.run(ctx, listeners, func(ctx context.Context) error {
 		return c.announce(ctx, system, listeners, con, logger)
 	})
