@@ -40,18 +40,18 @@ user ids of the target.
 	ensemble import --people people.csv --friends friends.txt.gz --map people.map --dry-run
 	ensemble import --people people.csv --friends friends.txt.gz --map people.map
 
+Interrupted anywhere, it goes on with the same command, within a day: each person and
+each friendship is made once. (The system remembers a command for 24 hours; who is in
+the map is remembered for good.) What is odd is left out and reported with its line:
+friendships with oneself or repeated, unknown people, names that are not allowed, text
+that is not UTF-8.
+
 With --from-kafka the topics of another system, one of Spring or of ours, are taken over
 with all ids into a data folder that is new; what is odd is reported with what became of
 it. Interrupted, begin with another folder.
 
 	ensemble import --from-kafka kafka://127.0.0.1:9092 --dry-run
-	ensemble import --from-kafka kafka://127.0.0.1:9092 --into ensemble-data
-
-Interrupted anywhere, an import of files goes on with the same command, within a day: each person and
-each friendship is made once. (The system remembers a command for 24 hours; who is in
-the map is remembered for good.) What is odd is left out and reported with its line:
-friendships with oneself or repeated, unknown people, names that are not allowed, text
-that is not UTF-8.`
+	ensemble import --from-kafka kafka://127.0.0.1:9092 --into ensemble-data`
 }
 
 // Validate implements kong's check of flags.
