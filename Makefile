@@ -51,6 +51,11 @@ test-backends: ## start Postgres, Kafka and Neo4j, run the tests that need them,
 test-eureka: ## have real clients of Eureka (Go, Node, Prometheus) use the registry; downloads them
 	npm ci --prefix discovery/eureka/testdata/clients/js --no-audit --no-fund
 	ENSEMBLE_REQUIRE=eureka-clients go test -count=1 -timeout 10m -run 'TestFargo|TestNode|TestPrometheus' ./discovery/eureka
+.PHONY: test-split
+test-split: ## run the services apart, on files and on the servers of 'scripts/backends up' (ROUNDS=40, SHORT=1: no networks)
+	eval "$$(scripts/backends env)" && ENSEMBLE_REQUIRE=pg,kafka,neo4j \
+		ENSEMBLE_SPLIT=$(if $(SHORT),,1) ENSEMBLE_SPLIT_ROUNDS=$(or $(ROUNDS),40) go test -count=1 -timeout 60m \
+		-run 'RunApart|TestKillingEachServiceInTurn|TestTheGraphMayBeInNeo4j' -v ./cmd/ensemble
 
 .PHONY: lint
 lint: ## check the layers, the style and the formatting
@@ -93,6 +98,8 @@ soak: ## the long tests: 2,000 rounds of kill -9, 20,000 interleavings, a minute
 	@echo "commit $$(git rev-parse --short HEAD), seed $(SEED)"
 	ENSEMBLE_SOAK=1 ENSEMBLE_GRAPHS=all ENSEMBLE_KILL_ROUNDS=2000 ENSEMBLE_KILL_SEED=$(SEED) go test -count=1 -timeout 85m ./...
 	$(MAKE) fuzz FUZZTIME=60s
+	scripts/backends up
+	ENSEMBLE_GRAPHS=all $(MAKE) test-split ROUNDS=200
 
 .PHONY: clean
 clean: ## remove what was built, not the data

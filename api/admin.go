@@ -18,8 +18,8 @@ import (
 type AdminConfig struct {
 	Config
 
-	// Projections is everything that is made from a log.
-	Projections []Projected
+	// Projections returns everything that is made from a log.
+	Projections func() []Projected
 	// Instances lists the running parts.
 	Instances func(context.Context) []wire.Instance
 	// Breakers lists what stands between the gateway and the services.
@@ -28,6 +28,8 @@ type AdminConfig struct {
 	Settings func() any
 	// Rebuilds makes projections anew, by their names.
 	Rebuilds map[string]Rebuild
+	// DeadLetters are the foreign records that could not be read. Nil: there is no broker.
+	DeadLetters *DeadLetters
 }
 
 // Projected is something that is made from a log.
@@ -35,6 +37,16 @@ type Projected struct {
 	Name, Log string
 	Store     *eventstore.Store
 	Runner    *projection.Runner // nil: it is written in the commit
+	// Afar is asked when there is no Store, because the log belongs to another service.
+	Afar func(context.Context) (Distance, error)
+	// Lag, if set, is asked instead of all these.
+	Lag func(context.Context) (wire.Lag, error)
+}
+
+// Distance is how far a follower is from the end of a log.
+type Distance struct {
+	Position, Head eventstore.Position
+	Missing        time.Time // when the first event that is missing was recorded; zero: none is, or nobody knows
 }
 
 // Admin is the administration: what an operator asks and orders. It is for a
@@ -70,8 +82,8 @@ func (a *Admin) routes() []route {
 	return []route{
 		{http.MethodGet, "/admin/v1/lag", "lag", a.lag},
 		{http.MethodGet, "/admin/v1/dead-letters", "listDeadLetters", a.deadLetters},
-		{http.MethodPost, "/admin/v1/dead-letters/{id}/retry", "retryDeadLetter", a.deadLetter},
-		{http.MethodPost, "/admin/v1/dead-letters/{id}/discard", "discardDeadLetter", a.deadLetter},
+		{http.MethodPost, "/admin/v1/dead-letters/{id}/retry", "retryDeadLetter", a.retryDeadLetter},
+		{http.MethodPost, "/admin/v1/dead-letters/{id}/discard", "discardDeadLetter", a.discardDeadLetter},
 		{http.MethodGet, "/admin/v1/instances", "instances", a.instances},
 		{http.MethodGet, "/admin/v1/breakers", "breakers", a.breakers},
 		{http.MethodPost, "/admin/v1/projections/{name}/rebuild", "rebuild", a.rebuild},
@@ -127,8 +139,9 @@ func (r *request) replyJSON(status int, v any) (err error) {
 
 // lag answers how far everything is behind its log.
 func (a *Admin) lag(r *request) error {
-	lags := make([]wire.Lag, len(a.c.Projections))
-	for i, p := range a.c.Projections {
+	projections := a.c.Projections()
+	lags := make([]wire.Lag, len(projections))
+	for i, p := range projections {
 		var err error
 		if lags[i], err = p.lag(r.Context(), time.Now()); err != nil {
 			return err
@@ -139,6 +152,12 @@ func (a *Admin) lag(r *request) error {
 
 // lag returns how far a projection is behind its log.
 func (p *Projected) lag(ctx context.Context, now time.Time) (wire.Lag, error) {
+	if p.Lag != nil {
+		return p.Lag(ctx)
+	}
+	if p.Store == nil {
+		return p.lagFromAfar(ctx, now)
+	}
 	l := wire.Lag{Projection: p.Name, Log: p.Log, Kind: "view"}
 	at, head := p.Store.Position(), eventstore.Position(0)
 	if p.Runner != nil {
@@ -160,17 +179,21 @@ func (p *Projected) lag(ctx context.Context, now time.Time) (wire.Lag, error) {
 	return l, err
 }
 
-// deadLetters answers with the records that were set aside. Only a broker brings
-// foreign records.
-func (*Admin) deadLetters(r *request) error {
-	return r.replyJSON(http.StatusOK, wire.DeadLetters{
-		DeadLetters: []wire.DeadLetter{}, // an empty list, not null
-		Note:        "There is no broker, and events of our own logs are never set aside: a projection that can't apply one stops.",
-	})
+// lagFromAfar returns how far a follower is behind the log of another service. That the
+// service is away is what an operator has to see, not a reason to show nothing.
+func (p *Projected) lagFromAfar(ctx context.Context, now time.Time) (wire.Lag, error) {
+	d, err := p.Afar(ctx)
+	l := wire.Lag{Projection: p.Name, Log: p.Log, Kind: "follower", Position: int64(d.Position), Head: int64(max(d.Head, d.Position))}
+	if err != nil {
+		l.Error = err.Error()
+		return l, ctx.Err()
+	}
+	l.Behind = l.Head - l.Position
+	if l.Behind > 0 && !d.Missing.IsZero() {
+		l.SecondsBehind = max(0, now.Sub(d.Missing).Round(time.Millisecond).Seconds())
+	}
+	return l, nil
 }
-
-// deadLetter decides on one of them.
-func (*Admin) deadLetter(*request) error { return failure{slug: wire.DeadLetterNotFound} }
 
 // instances answers with the running parts.
 func (a *Admin) instances(r *request) error {
@@ -182,7 +205,7 @@ func (a *Admin) breakers(r *request) error { return r.replyJSON(http.StatusOK, a
 
 // settings answers with the configuration.
 func (a *Admin) settings(r *request) error {
-	shown, err := masked(a.c.Settings())
+	shown, err := Masked(a.c.Settings())
 	if err != nil {
 		return err
 	}

@@ -10,9 +10,9 @@ import (
 // mask stands in the place of a secret.
 const mask = "***"
 
-// masked returns settings as JSON has them, with nothing secret in them: members
+// Masked returns settings as JSON has them, with nothing secret in them: members
 // whose names say so, and passwords within addresses.
-func masked(settings any) (any, error) {
+func Masked(settings any) (any, error) {
 	text, err := json.Marshal(settings)
 	if err != nil {
 		return nil, fmt.Errorf("show the configuration: %w", err)

@@ -23,7 +23,7 @@ func TestSecretsAreMasked(t *testing.T) {
 		`{"insecure-no-auth":true,"edge-addr":"[::1]:9000"}`:   `{"edge-addr":"[::1]:9000","insecure-no-auth":true}`,
 		`{"a":"sqlite:///var/lib/x.db","b":"http://h:9000/x"}`: `{"a":"sqlite:///var/lib/x.db","b":"http://h:9000/x"}`,
 	} {
-		v, err := masked(json.RawMessage(in))
+		v, err := Masked(json.RawMessage(in))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,7 +45,7 @@ func TestNoPasswordComesThrough(t *testing.T) {
 		for range rapid.IntRange(0, 3).Draw(t, "depth") {
 			tree = map[string]any{"in": []any{tree}}
 		}
-		v, err := masked(tree)
+		v, err := Masked(tree)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,17 +1,21 @@
 package api_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"ensemble/api"
 	"ensemble/api/apitest"
+	"ensemble/broker"
+	"ensemble/broker/memory"
 	"ensemble/eventstore"
 	"ensemble/projection"
 	"ensemble/wire"
@@ -24,6 +28,9 @@ type office struct {
 	begin chan func(done, total eventstore.Position) // the progress of each rebuild that begins
 	end   chan error                                 // what becomes of it
 	found []wire.RebuiltTable
+
+	config api.AdminConfig
+	unread error // of dead letters
 }
 
 // newOffice returns the administration of a system with three users, followed by a
@@ -42,11 +49,13 @@ func newOffice(t *testing.T) *office {
 			return nil, ctx.Err()
 		}
 	}
-	o.Admin = api.NewAdmin(api.AdminConfig{
+	o.config = api.AdminConfig{
 		Config: api.Config{Name: "ensemble", Version: "test", Log: apitest.Quiet()},
-		Projections: []api.Projected{
-			{Name: "users", Log: "user", Store: s.UserLog},
-			{Name: "recommendation", Log: "user", Store: s.UserLog, Runner: projection.New("users", s.UserLog.Subscribe, nil, 1)},
+		Projections: func() []api.Projected {
+			return []api.Projected{
+				{Name: "users", Log: "user", Store: s.UserLog},
+				{Name: "recommendation", Log: "user", Store: s.UserLog, Runner: projection.New("users", s.UserLog.Subscribe, nil, 1)},
+			}
 		},
 		Instances: func(context.Context) []wire.Instance {
 			return []wire.Instance{{Service: "user-service", Address: "127.0.0.1:8120", Status: "UP"}}
@@ -58,9 +67,74 @@ func newOffice(t *testing.T) *office {
 			return map[string]any{"data": "./d", "admin-password": "hunter2", "store": "postgres://u:hunter2@db/x?password=hunter2&a=b"}
 		},
 		Rebuilds: map[string]api.Rebuild{"users": rebuild, "friends": rebuild},
-	})
+	}
+	o.Admin = api.NewAdmin(o.config)
 	t.Cleanup(o.Close)
 	return o
+}
+
+// officeWithLetters returns an administration with n dead letters, which nobody can read
+// before the test says so.
+func officeWithLetters(t *testing.T, n int) *office {
+	t.Helper()
+	letters, err := broker.OpenDeadLetters(filepath.Join(t.TempDir(), "dead-letters"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = letters.Close() })
+	b := memory.New()
+	b.Make("topic", 1)
+	for i := range n {
+		b.Put("topic", 0, broker.Record{Key: []byte("k"), Value: bytes.Repeat([]byte{byte('a' + i)}, 5000)})
+	}
+	o := newOffice(t)
+	unread := func(*broker.Record) (broker.Message, error) { return broker.Message{}, errUnread }
+	c := broker.NewConsumer(broker.ConsumerConfig{Topic: "topic", Partitions: 1, Decode: unread, DeadLetters: letters})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(ctx, b, nil) }()
+	if err := c.Reach(ctx, []broker.Bounds{{End: int64(n)}}); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	<-ended
+	o.config.DeadLetters = &api.DeadLetters{Letters: letters, Read: func(*broker.Letter) error { return o.unread }, Projection: "users"}
+	o.unread = errUnread
+	o.Admin = api.NewAdmin(o.config)
+	t.Cleanup(o.Close)
+	return o
+}
+
+var errUnread = errors.New("nobody can read this")
+
+func TestDeadLettersAreListedRetriedAndDiscarded(t *testing.T) {
+	o := officeWithLetters(t, 3)
+	list := decode[wire.DeadLetters](t, o.do(http.MethodGet, "/admin/v1/dead-letters"))
+	if len(list.DeadLetters) != 3 {
+		t.Fatalf("there are %+v", list)
+	}
+	first := list.DeadLetters[0]
+	if first.ID != "topic-0-0" || first.Topic != "topic" || first.Key != "k" || len(first.Value) != 4096 || first.Reason != errUnread.Error() || first.AddedAt.IsZero() {
+		t.Errorf("the first is %+v", first)
+	}
+	w := o.do(http.MethodPost, "/admin/v1/dead-letters/topic-0-0/retry")
+	problem(t, w, http.StatusConflict, wire.DeadLetterUnread)
+	o.unread = nil
+	w = o.do(http.MethodPost, "/admin/v1/dead-letters/topic-0-0/retry")
+	if expect(t, w, http.StatusNoContent); w.Header().Get("Location") != "/admin/v1/projections/users/rebuild" {
+		t.Errorf("it is at %q", w.Header().Get("Location"))
+	}
+	<-o.begin
+	problem(t, o.do(http.MethodPost, "/admin/v1/dead-letters/topic-0-1/retry"), http.StatusConflict, wire.RebuildUnderWay)
+	o.end <- nil
+	expect(t, o.do(http.MethodPost, "/admin/v1/dead-letters/topic-0-1/discard?reason=nobody+needs+it"), http.StatusNoContent)
+	for _, id := range []string{"topic-0-0", "topic-0-1"} {
+		problem(t, o.do(http.MethodPost, "/admin/v1/dead-letters/"+id+"/discard"), http.StatusNotFound, wire.DeadLetterNotFound)
+	}
+	list = decode[wire.DeadLetters](t, o.do(http.MethodGet, "/admin/v1/dead-letters"))
+	if len(list.DeadLetters) != 1 || list.DeadLetters[0].ID != "topic-0-2" {
+		t.Errorf("left are %+v", list)
+	}
 }
 
 // do sends one request, as curl on the same machine does.

@@ -83,6 +83,7 @@ func operations() map[string]operation {
 func everywhere() []wire.Slug {
 	return []wire.Slug{
 		wire.BadRequest, wire.URITooLong, wire.ExpectationFailed, wire.HeadersTooLarge, wire.Internal,
+		wire.BadGateway, wire.NoInstance, wire.GatewayTimeout, // of a gateway in front
 		wire.TooManyConnections, wire.VersionNotSupported,
 	}
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -17,13 +18,18 @@ func describeAdmin() map[string]operation {
 			answers: []answer{{status: http.StatusOK, text: text, body: body}},
 		}
 	}
-	// Nothing fails on its way into a system without a broker, so there is none to
-	// decide on.
 	letter := operation{
 		tag: tagAdmin, summary: "Decide on a record that could not be read", params: []string{"letter"},
 		answers:  []answer{{status: http.StatusNoContent, text: "It is decided."}},
 		problems: []wire.Slug{wire.DeadLetterNotFound, wire.ForeignRequest},
 	}
+	retry := letter
+	retry.summary = "Try to read a record again"
+	retry.text = "The graph is made anew with it in its place, since what came after it may depend on it."
+	retry.answers = []answer{{status: http.StatusNoContent, text: "It can be read; Location says how far the graph is.", headers: []string{"Location"}}}
+	retry.problems = append(slices.Clip(letter.problems), wire.DeadLetterUnread, wire.RebuildUnderWay, wire.ShuttingDown)
+	letter.summary = "Discard a record that can't be read"
+	letter.text = "The query parameter reason says why; it is kept in the file of dead letters."
 	rebuild := ask("Make a projection anew", "", wire.Rebuild{})
 	rebuild.text = "The old one answers until the new one has caught up and takes over. One at a time."
 	rebuild.params = []string{"projection"}
@@ -37,7 +43,7 @@ func describeAdmin() map[string]operation {
 	described := map[string]operation{
 		"lag":               ask("How far is everything behind its log?", "A line for each projection.", []wire.Lag{}),
 		"listDeadLetters":   ask("Which records could not be read?", "All of them.", wire.DeadLetters{}),
-		"retryDeadLetter":   letter,
+		"retryDeadLetter":   retry,
 		"discardDeadLetter": letter,
 		"instances":         ask("What runs where?", "The parts of the system.", []wire.Instance{}),
 		"breakers":          ask("What stands between the gateway and the services?", "A line for each service.", []wire.Breaker{}),

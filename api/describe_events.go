@@ -21,5 +21,13 @@ func describeEvents() map[string]operation {
 			}},
 			problems: []wire.Slug{wire.InvalidParameter, wire.NotAcceptable, wire.PositionAhead},
 		}),
+		"getHead": {
+			tag: tagEvents, shared: true, summary: "Where the log ends, and which log it is",
+			text: "The position of the last event, and by which UUIDs the log was known from which positions on: " +
+				"a restore adds one. Who has followed the log up to that position has seen all that was there.",
+			answers: []answer{{
+				status: http.StatusOK, text: "The end of the log.", body: wire.LogHead{},
+			}},
+		},
 	}
 }

@@ -26,7 +26,7 @@ func describeFriends() map[string]operation {
 				},
 			},
 			problems: slices.Concat([]wire.Slug{
-				wire.InvalidID, wire.InvalidParameter, wire.SelfFriendship, wire.FriendshipExists, wire.UserNotFound, wire.UserErased,
+				wire.InvalidID, wire.InvalidParameter, wire.SelfFriendship, wire.FriendshipExists, wire.UserNotFound, wire.UserErased, wire.UsersUnavailable,
 			}, keyed(), recorded()),
 		},
 		"removeFriend": {
@@ -38,7 +38,7 @@ func describeFriends() map[string]operation {
 				headers: []string{"Event-Position", "Idempotency-Replayed"},
 			}},
 			problems: slices.Concat([]wire.Slug{
-				wire.InvalidID, wire.InvalidParameter, wire.SelfFriendship, wire.FriendshipNotFound, wire.UserErased,
+				wire.InvalidID, wire.InvalidParameter, wire.SelfFriendship, wire.FriendshipNotFound, wire.UserErased, wire.UsersUnavailable,
 			}, keyed(), recorded()),
 		},
 		"listFriends": fresh(operation{

@@ -29,8 +29,23 @@ type feed struct {
 	data  func(dst []byte, e *eventstore.Event) ([]byte, error)
 }
 
-// route is the line of the feed in the table of its service.
-func (f *feed) route() route { return route{http.MethodGet, "/v1/events", "listEvents", f.serve} }
+// routes are the lines of the feed in the table of its service.
+func (f *feed) routes() []route {
+	return []route{
+		{http.MethodGet, "/v1/events", "listEvents", f.serve},
+		{http.MethodGet, "/v1/events/head", "getHead", f.head},
+	}
+}
+
+// head answers where the log ends and which log it is, so that who begins to follow it
+// can tell when everything that was there is seen.
+func (f *feed) head(r *request) error {
+	head, err := f.store.Head(r.Context())
+	if err != nil {
+		return err
+	}
+	return r.replyJSON(http.StatusOK, wire.NewLogHead(f.log.name, head))
+}
 
 // question is what a client wants to know of a log.
 type question struct {

@@ -9,6 +9,7 @@ import (
 	"ensemble/eventstore"
 	"ensemble/friend"
 	"ensemble/readmodel"
+	"ensemble/user"
 	"ensemble/wire"
 )
 
@@ -19,6 +20,10 @@ type FriendConfig struct {
 	Store    *eventstore.Store // the log of friendships
 	Commands *friend.Service
 	Friends  *readmodel.Friends
+	// Ending says up to which position of the log of people the friendships of those
+	// who were erased are ended; lists then say so in Projection-Position. Nil: that
+	// log is at hand, and whoever asks looks there.
+	Ending func() eventstore.Position
 	// Direction is which friendships a list holds when the client does not
 	// say. The Spring system lists those that the person began.
 	Direction readmodel.Direction
@@ -30,6 +35,7 @@ type friendAPI struct {
 	commands  *friend.Service
 	friends   *readmodel.Friends
 	direction readmodel.Direction
+	ending    func() eventstore.Position
 	log       logName
 	feed      feed
 }
@@ -44,7 +50,7 @@ func NewFriend(ctx context.Context, c FriendConfig) (*Service, error) {
 		return nil, err
 	}
 	a := &friendAPI{
-		Service: newService(c.Config), commands: c.Commands, friends: c.Friends, direction: c.Direction, log: log,
+		Service: newService(c.Config), commands: c.Commands, friends: c.Friends, direction: c.Direction, ending: c.Ending, log: log,
 	}
 	a.reads(log, c.Store)
 	a.feed = feed{Service: a.Service, store: c.Store, log: log, types: friend.Types(), data: appendFriendData}
@@ -54,13 +60,12 @@ func NewFriend(ctx context.Context, c FriendConfig) (*Service, error) {
 
 // routes is the table of the service of friendships.
 func (a *friendAPI) routes() []route {
-	return []route{
+	return append([]route{
 		{http.MethodPost, "/v1/users/{id}/commands/addFriend", "addFriend", a.addFriend},
 		{http.MethodPost, "/v1/users/{id}/commands/removeFriend", "removeFriend", a.removeFriend},
 		{http.MethodGet, "/v1/users/{id}/friends", "listFriends", a.fresh(a.list)},
 		{http.MethodGet, "/v1/friends/{rowId}", "getFriend", a.fresh(a.byRow)},
-		a.feed.route(),
-	}
+	}, a.feed.routes()...)
 }
 
 // addFriend makes two people friends. Adding back somebody who has added one
@@ -124,6 +129,9 @@ func (a *friendAPI) list(r *request) error {
 	p, err := r.part(0, filter{"direction", nameOf(direction)})
 	if err != nil {
 		return err
+	}
+	if a.ending != nil { // before the list is read: it may know more, and never less
+		r.set("Projection-Position", user.Category+":"+strconv.FormatInt(int64(a.ending()), 10))
 	}
 	friends, err := a.friends.Of(r.Context(), id, direction, p.after.id, p.ask())
 	if err != nil {

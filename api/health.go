@@ -48,7 +48,7 @@ func (s *Service) components(ctx context.Context) []wire.Component {
 		if check.Err != nil {
 			s.config.Log.WarnContext(ctx, "a component is down", "component", check.Name, "error", check.Err)
 		}
-		components = append(components, wire.Component{Name: check.Name, Up: check.Err == nil})
+		components = append(components, wire.Component{Name: check.Name, Up: check.Err == nil, Optional: check.Optional})
 	}
 	return components
 }

@@ -33,6 +33,7 @@ func provocations() map[wire.Slug]func(*testing.T) *httptest.ResponseRecorder {
 		}
 	}
 	maps.Copy(all, met())
+	maps.Copy(all, notAnswered())
 	return all
 }
 
@@ -134,11 +135,14 @@ func met() map[wire.Slug]func(*testing.T) *httptest.ResponseRecorder {
 		}
 	}
 	return map[wire.Slug]func(*testing.T) *httptest.ResponseRecorder{
-		wire.StorageFull:         failing(eventstore.ErrFull),
-		wire.OutcomeUnknown:      failing(errors.New("input/output error")),
-		wire.ForeignRequest:      administration("projections/users/rebuild", "Origin", "https://evil.example"),
-		wire.ProjectionNotFound:  administration("projections/nothing/rebuild"),
-		wire.DeadLetterNotFound:  administration("dead-letters/1/retry"),
+		wire.StorageFull:        failing(eventstore.ErrFull),
+		wire.OutcomeUnknown:     failing(errors.New("input/output error")),
+		wire.ForeignRequest:     administration("projections/users/rebuild", "Origin", "https://evil.example"),
+		wire.ProjectionNotFound: administration("projections/nothing/rebuild"),
+		wire.DeadLetterNotFound: administration("dead-letters/1/retry"),
+		wire.DeadLetterUnread: func(t *testing.T) *httptest.ResponseRecorder {
+			return officeWithLetters(t, 1).do(http.MethodPost, "/admin/v1/dead-letters/topic-0-0/retry")
+		},
 		wire.RebuildUnderWay:     secondRebuild,
 		wire.KeyInUse:            repeatedTooSoon,
 		wire.Busy:                oneTooMany,

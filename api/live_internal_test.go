@@ -43,7 +43,7 @@ func unreadable(t *testing.T, at eventstore.Position) *feed {
 		}
 		return append(dst, "{}"...), nil
 	}}
-	service.with([]route{f.route()})
+	service.with([]route{f.routes()[0]})
 	return f
 }
 
@@ -110,7 +110,7 @@ func TestAPageOfRareEventsMovesOn(t *testing.T) {
 		Service: newService(Config{}), store: store, log: log, types: []string{"Common", "Rare"},
 		data: func(dst []byte, _ *eventstore.Event) ([]byte, error) { return append(dst, "{}"...), nil },
 	}
-	f.with([]route{f.route()})
+	f.with([]route{f.routes()[0]})
 	target, pages, found := "/v1/events?types=Rare", 0, ""
 	for target != "" {
 		w := httptest.NewRecorder()

@@ -7,7 +7,6 @@ import (
 
 	"ensemble/eventstore"
 	"ensemble/friend"
-	"ensemble/projection"
 	"ensemble/user"
 	"ensemble/wire"
 )
@@ -21,14 +20,18 @@ const (
 
 // Followed is a log that recommendations are made from.
 type Followed struct {
-	Name       string // "user"
-	Lineage    eventstore.Lineage
-	Projection *projection.Runner
+	Name string // "user"
+	// Lineage says which log it is. It may grow: a log that is followed from afar can
+	// be restored meanwhile.
+	Lineage  func() eventstore.Lineage
+	Position func() eventstore.Position                       // up to where it is read
+	Wait     func(context.Context, eventstore.Position) error // returns once it is read so far
 }
 
 // source is a log on which a service's answers depend.
 type source struct {
-	logName
+	name     string
+	lineage  func() eventstore.Lineage
 	position func(context.Context) (eventstore.Position, error) // up to where answers contain it
 	wait     func(context.Context, eventstore.Position) error   // until they do
 }
@@ -36,18 +39,31 @@ type source struct {
 // reads makes a log that the service owns a source. Its views are written with the
 // events, so answers contain all that is in the log.
 func (s *Service) reads(log logName, store *eventstore.Store) {
-	s.sources = append(s.sources, source{logName: log, wait: store.Wait, position: func(ctx context.Context) (eventstore.Position, error) {
+	lineage := func() eventstore.Lineage { return log.lineage }
+	s.sources = append(s.sources, source{name: log.name, lineage: lineage, wait: store.Wait, position: func(ctx context.Context) (eventstore.Position, error) {
 		head, err := store.Head(ctx)
 		return head.Position, err
 	}})
 }
 
-// follows makes a log that a projection follows a source.
+// follows makes a log that is followed a source.
 func (s *Service) follows(f Followed) {
 	s.sources = append(s.sources, source{
-		logName: logName{name: f.Name, lineage: f.Lineage}, wait: f.Projection.Wait,
-		position: func(context.Context) (eventstore.Position, error) { return f.Projection.Position(), nil },
+		name: f.Name, lineage: f.Lineage, wait: f.Wait,
+		position: func(context.Context) (eventstore.Position, error) { return f.Position(), nil },
 	})
+}
+
+// is says whether the log is called so at a position. One of which nothing was read yet may
+// be.
+func (s *source) is(name string, p eventstore.Position) bool {
+	return len(s.lineage()) == 0 || s.identity(p) == name
+}
+
+// identity returns how the log is called at a position.
+func (s *source) identity(p eventstore.Position) string {
+	log := logName{lineage: s.lineage()}
+	return log.identity(p)
 }
 
 // fresh returns a handler whose answers contain the events up to the positions that
@@ -122,7 +138,7 @@ func (s *Service) wanted(header []string) ([]wanted, error) {
 				detail: "There is no log " + p.Log + "; there are " + user.Category + " and " + friend.Category + ". Correct it.",
 			}
 		case source == nil:
-		case p.Lineage != "" && p.Lineage != source.identity(eventstore.Position(p.Position)):
+		case p.Lineage != "" && !source.is(p.Lineage, eventstore.Position(p.Position)):
 			return nil, failure{
 				slug: wire.LogReplaced,
 				detail: "The log " + p.Log + " is " + source.identity(eventstore.Position(p.Position)) + " at position " +

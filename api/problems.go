@@ -82,6 +82,8 @@ func failureOf(err error) failure {
 		return failure{slug: wire.FriendshipExists}
 	case errors.Is(err, friend.ErrNotFriends), errors.Is(err, readmodel.ErrUnknownRow):
 		return failure{slug: wire.FriendshipNotFound}
+	case errors.Is(err, friend.ErrUsersAway):
+		return failure{slug: wire.UsersUnavailable, retry: retryStart}
 	case errors.Is(err, decider.ErrKeyReused):
 		return failure{slug: wire.KeyReused}
 	case errors.Is(err, decider.ErrPrecondition):

@@ -16,17 +16,22 @@ type RecommendationConfig struct {
 	// Follows are the logs that recommendations are made from, in the order in
 	// which answers name them. None: the source knows no positions.
 	Follows []Followed
+	// Behind is why questions can't be answered yet: what was there when the service
+	// began is not all read. They are answered 503 projection-behind meanwhile. Nil: it
+	// is read before anything is served.
+	Behind func() error
 }
 
 // recommendationAPI answers who should befriend whom.
 type recommendationAPI struct {
 	*Service
 	recommendations *recommendation.Service
+	behind          func() error
 }
 
 // NewRecommendation returns the service of recommendations.
 func NewRecommendation(c RecommendationConfig) *Service {
-	a := &recommendationAPI{Service: newService(c.Config), recommendations: c.Recommendations}
+	a := &recommendationAPI{Service: newService(c.Config), recommendations: c.Recommendations, behind: c.Behind}
 	for _, f := range c.Follows {
 		a.follows(f)
 	}
@@ -36,8 +41,23 @@ func NewRecommendation(c RecommendationConfig) *Service {
 // routes is the table of the service of recommendations.
 func (a *recommendationAPI) routes() []route {
 	return []route{
-		{http.MethodGet, "/v1/users/{id}/commands/recommendFriends", "recommendFriends", a.fresh(a.stamped(a.recommend))},
-		{http.MethodGet, "/v1/users/{id}/commands/findMutualFriends", "findMutualFriends", a.fresh(a.stamped(a.mutual))},
+		{http.MethodGet, "/v1/users/{id}/commands/recommendFriends", "recommendFriends", a.complete(a.fresh(a.stamped(a.recommend)))},
+		{http.MethodGet, "/v1/users/{id}/commands/findMutualFriends", "findMutualFriends", a.complete(a.fresh(a.stamped(a.mutual)))},
+	}
+}
+
+// complete returns a handler that refuses while the graph lacks what was there when the
+// service began: a list that is short for this reason looks like any other.
+func (a *recommendationAPI) complete(serve func(*request) error) func(*request) error {
+	if a.behind == nil {
+		return serve
+	}
+	return func(r *request) error {
+		if err := a.behind(); err != nil {
+			return failure{slug: wire.ProjectionBehind, retry: retrySoon, detail: "This service is still reading what happened before it began: " +
+				err.Error() + ". Send it again after Retry-After."}
+		}
+		return serve(r)
 	}
 }
 

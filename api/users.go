@@ -63,15 +63,14 @@ func NewUser(ctx context.Context, c UserConfig) (*Service, error) {
 
 // routes is the table of the service of people.
 func (a *userAPI) routes() []route {
-	return []route{
+	return append([]route{
 		{http.MethodGet, "/v1/users/{id}", "getUser", a.fresh(a.byID)},
 		{http.MethodPut, "/v1/users/{id}", "renameUser", a.rename},
 		{http.MethodDelete, "/v1/users/{id}", "eraseUser", a.erase},
 		{http.MethodGet, "/v1/users/{id}/erasure", "getErasure", a.fresh(a.erasure)},
 		{http.MethodPost, "/v1/users", "createUser", a.create},
 		{http.MethodGet, "/v1/users", "listUsers", a.fresh(a.list)},
-		a.feed.route(),
-	}
+	}, a.feed.routes()...)
 }
 
 // create makes a person of a body.

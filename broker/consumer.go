@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -122,7 +123,9 @@ func (c *Consumer) begin(ctx context.Context, from Publisher, failing func(error
 	defer c.mu.Unlock()
 	for i, next := range c.progress.Offsets {
 		if i >= len(bounds) || next > bounds[i].End {
-			c.progress.forget()
+			if err := c.progress.forget(c.c.Topic); err != nil {
+				return nil, err
+			}
 			break
 		}
 	}
@@ -157,8 +160,7 @@ type batch struct {
 // take takes a record in, if it is new.
 func (b *batch) take(ctx context.Context, r *Record) error {
 	if b.progress.other(r) {
-		b.progress.forget()
-		return errSeek
+		return cmp.Or(b.progress.forget(b.c.Topic), errSeek)
 	}
 	o, ours, err := OriginOf(r)
 	if err != nil {

@@ -21,14 +21,22 @@ import (
 // put stores events of a log as records: positions of it, in any order.
 func put(t *testing.T, b *memory.Broker, log *tape, positions ...eventstore.Position) {
 	t.Helper()
+	for _, r := range records(t, log, positions...) {
+		b.Put(topic, 0, r)
+	}
+}
+
+// records renders events of a log.
+func records(t *testing.T, log *tape, positions ...eventstore.Position) (all []broker.Record) {
+	t.Helper()
 	for _, p := range positions {
-		e := log.events[p-1]
-		r, err := render(&e, log.lineage)
+		r, err := render(&log.events[p-1], log.lineage)
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.Put(topic, 0, r)
+		all = append(all, r)
 	}
+	return all
 }
 
 // theirs stores a record of another system.
@@ -116,6 +124,24 @@ func TestEachEventIsTakenInOnce(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWhatIsMissingIsLookedForFromTheBeginning: a topic has lost its end and grown beyond
+// where the consumer was before that one looked again, so events lie behind it.
+func TestWhatIsMissingIsLookedForFromTheBeginning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, b := newTape(1), memory.New()
+		log.grow(9)
+		b.Make(topic, 1)
+		put(t, b, log, 1, 2, 3, 2, 3, 4)
+		r := startConsumer(t, b, 1, nil)
+		synctest.Wait()
+		b.CutEnd(topic, 5, records(t, log, upTo(9)[1:]...)...)
+		synctest.Wait()
+		if !slices.Equal(r.heard.all(), log.said()) || r.Check(t.Context()) != nil {
+			t.Errorf("it was told %q, %v", r.heard.all(), r.Check(t.Context()))
+		}
+	})
 }
 
 // TestAGapIsSaid: health names what is missing, until it comes.
@@ -258,6 +284,33 @@ func TestTheLaterOfTwoRecordsCounts(t *testing.T) {
 			t.Errorf("it is at %+v", r.Progress())
 		}
 	})
+}
+
+// TestAnotherTopicOfTheSameNameIsNoticed: what was made from records without positions is
+// made anew. Shorter or longer than the one before, it is found at the next start.
+func TestAnotherTopicOfTheSameNameIsNoticed(t *testing.T) {
+	for records := range 5 {
+		synctest.Test(t, func(t *testing.T) {
+			b := memory.New()
+			b.Make(topic, 1)
+			theirs(b, 0, "a", "1", 1)
+			theirs(b, 0, "b", "2", 2)
+			first := startConsumer(t, b, 1, nil)
+			synctest.Wait()
+			first.stop()
+			other := memory.New()
+			other.Make(topic, 1)
+			for i := range records {
+				theirs(other, 0, "c", fmt.Sprint("other", i), 3)
+			}
+			again := startConsumer(t, other, 1, func(c *broker.ConsumerConfig) { c.From = first.Progress() })
+			synctest.Wait()
+			var replaced *broker.ReplacedError
+			if err := again.end(t); !errors.As(err, &replaced) || fmt.Sprint(replaced.Again()) != fmt.Sprint(broker.Progress{}) {
+				t.Errorf("with %d records it ends with %v", records, err)
+			}
+		})
+	}
 }
 
 // TestAPositionIsSaidWhileThereIsOne: a topic whose last record is another system's has none.

@@ -40,7 +40,8 @@ type Progress struct {
 }
 
 // ReplacedError means that the log behind a topic was replaced: a backup was restored, and
-// went on from a position that was left behind. What was made from the events since then
+// went on from a position that was left behind; or, of records without positions, that the
+// topic is another one by now. What was made from the events since then
 // has to be made anew, from the beginning of the topic.
 type ReplacedError struct {
 	Topic   string
@@ -51,6 +52,9 @@ type ReplacedError struct {
 
 // Error implements error.
 func (e *ReplacedError) Error() string {
+	if e.At == 0 {
+		return fmt.Sprintf("topic %s is another one than what was read of it", e.Topic)
+	}
 	return fmt.Sprintf("the log behind topic %s was replaced: from position %d on it has other events", e.Topic, e.At)
 }
 
@@ -145,8 +149,17 @@ func (p *Progress) other(r *Record) bool {
 	return int(r.Partition) < len(p.Offsets) && p.Offsets[r.Partition] == r.Offset+1 && p.Marks[r.Partition] != markOf(r)
 }
 
-// forget begins with another topic. What was taken in from it stays so.
-func (p *Progress) forget() { p.Offsets, p.Marks, p.Learned, p.Sought = nil, nil, -1, false }
+// forget begins with another topic. What has positions is told from what comes again by
+// these; what has none was made from a topic that is gone.
+//
+// Errors: [ReplacedError].
+func (p *Progress) forget(topic string) error {
+	if p.Position == 0 {
+		return &ReplacedError{Topic: topic}
+	}
+	p.Offsets, p.Marks, p.Learned, p.Sought = nil, nil, -1, false
+	return nil
+}
 
 // markOf returns a hash of all that makes a record the one it is.
 func markOf(r *Record) uint64 {

@@ -109,6 +109,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		case errors.Is(err, context.Canceled): // it leads no longer, which is no failure
 			err = nil
 		case final(err):
+			r.note(func(s *RelayStatus) { s.Failing = err })
 			return fmt.Errorf("relay to topic %s stopped after position %d: %w", r.c.Topic, r.Status().Sent, err)
 		}
 		if r.failed(err) { // it had worked before

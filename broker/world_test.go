@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"slices"
 	"sync"
 	"testing"
@@ -176,3 +177,6 @@ func (h *heard) all() []string {
 	defer h.mu.Unlock()
 	return slices.Clone(h.said)
 }
+
+// quiet is a log that nobody reads.
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -48,9 +48,10 @@ import (
 // maxAnswer bounds what is read of an answer that is not a success.
 const maxAnswer = 1 << 20
 
-// Client calls one gateway.
+// Client calls one gateway, or one service.
 type Client struct {
 	base string
+	cut  string // what paths begin with at the gateway and not at the service; "" for a gateway
 	http *http.Client
 }
 
@@ -66,6 +67,22 @@ func New(baseURL string, hc *http.Client) *Client {
 		own.CheckRedirect = moved
 	}
 	return &Client{base: strings.TrimRight(baseURL, "/"), http: &own}
+}
+
+// Direct returns a client of one service ("user", "friend", "recommendation") on its own
+// port, without a gateway in between. Only calls of that service mean something.
+func Direct(baseURL, service string, hc *http.Client) *Client {
+	c := New(baseURL, hc)
+	c.cut = "/" + service
+	return c
+}
+
+// url returns the address of a path.
+func (c *Client) url(path string) string {
+	if rest, found := strings.CutPrefix(path, c.cut); found && strings.HasPrefix(rest, "/") {
+		path = rest
+	}
+	return c.base + path
 }
 
 // moved says why a redirect is not followed: another host would be handed commands
@@ -102,6 +119,7 @@ type Answer struct {
 	Created       bool   // the command made something new
 	Replayed      bool   // the same answer as to an earlier request with the key
 	EventPosition string // "user:18@3f2a91c0"; "" for reads
+	Known         string // Projection-Position: what the answer contains, "user:18, friend:77"; "" if it does not say
 	Location      string
 	ETag          string
 	Next          string // where a list goes on; "" where it ends
@@ -148,7 +166,7 @@ func (c *Client) do(ctx context.Context, call call, out any) (Answer, error) {
 
 // send sends a call and returns a successful answer, whose body the caller closes.
 func (c *Client) send(ctx context.Context, call call) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, call.method, c.base+call.path, bytes.NewReader(call.body))
+	req, err := http.NewRequestWithContext(ctx, call.method, c.url(call.path), bytes.NewReader(call.body))
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", call.method, call.path, err)
 	}
@@ -172,6 +190,19 @@ func (c *Client) send(ctx context.Context, call call) (*http.Response, error) {
 	return resp, nil
 }
 
+// get sends a question and returns its answer, whatever it is; the caller closes its body.
+func (c *Client) get(ctx context.Context, path string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url(path), nil)
+	if err != nil {
+		return nil, fmt.Errorf("GET %s: %w", path, err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("GET %s: %w", path, err)
+	}
+	return resp, nil
+}
+
 // decode reads a whole body. What is cut short is an error.
 func decode(body io.Reader, out any) error {
 	// Read to the end before anything is decoded: a decoder that stops at the
@@ -190,6 +221,7 @@ func answerOf(resp *http.Response) Answer {
 		Created:       resp.StatusCode == http.StatusCreated,
 		Replayed:      resp.Header.Get("Idempotency-Replayed") == "true",
 		EventPosition: resp.Header.Get("Event-Position"),
+		Known:         resp.Header.Get("Projection-Position"),
 		Location:      resp.Header.Get("Location"),
 		ETag:          resp.Header.Get("ETag"),
 		Next:          nextOf(resp.Header["Link"]),

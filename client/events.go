@@ -57,6 +57,61 @@ func (c *Client) Events(ctx context.Context, log string, feed Feed) iter.Seq2[wi
 	}
 }
 
+// Head returns where a log ("user" or "friend") ends, and which log it is.
+func (c *Client) Head(ctx context.Context, log string) (head wire.LogHead, err error) {
+	_, err = c.do(ctx, call{method: http.MethodGet, path: "/" + log + "/v1/events/head"}, &head)
+	return head, err
+}
+
+// Next returns the first event after a position, which has to be there.
+func (c *Client) Next(ctx context.Context, log string, after int64) (e wire.Event, err error) {
+	path := "/" + log + "/v1/events?limit=1&after=" + strconv.FormatInt(after, 10)
+	_, err = c.do(ctx, call{method: http.MethodGet, path: path, accept: "application/x-ndjson"}, &e)
+	return e, err
+}
+
+// Followed returns up to which position of the log of users a service ("friend",
+// "recommendation") has come: for friendships, in ending those of people who were erased.
+func (c *Client) Followed(ctx context.Context, service string) (int64, error) {
+	path := friendsPath(1) + "?limit=1"
+	if service == "recommendation" {
+		path = anyMutual
+	}
+	known, err := c.known(ctx, path)
+	if err != nil {
+		return 0, err
+	}
+	at, ok := known["user"]
+	if !ok {
+		return 0, fmt.Errorf("GET %s: it does not follow the log of users", path)
+	}
+	return at, nil
+}
+
+// Known returns up to which position of each log ("user", "friend") recommendations know
+// what happened.
+func (c *Client) Known(ctx context.Context) (map[string]int64, error) { return c.known(ctx, anyMutual) }
+
+// anyMutual is the path of a short question to recommendations.
+const anyMutual = "/recommendation/v1/users/1/commands/findMutualFriends?friendId=2&limit=1"
+
+// known asks and returns what the answer contains, by log.
+func (c *Client) known(ctx context.Context, path string) (map[string]int64, error) {
+	a, err := c.do(ctx, call{method: http.MethodGet, path: path}, nil)
+	if err != nil {
+		return nil, err
+	}
+	positions, err := wire.ParsePositions([]string{a.Known})
+	if err != nil {
+		return nil, fmt.Errorf("GET %s: how far it has come: %w", path, err)
+	}
+	known := make(map[string]int64, len(positions))
+	for _, p := range positions {
+		known[p.Log] = p.Position
+	}
+	return known, nil
+}
+
 // follower is somebody who follows a log.
 type follower struct {
 	client *Client
@@ -148,7 +203,7 @@ func (f *follower) connect(ctx context.Context) error {
 
 // request returns the request of the next connection.
 func (f *follower) request(ctx context.Context) (*http.Request, error) {
-	target := f.client.base + "/" + f.log + "/v1/events?after=" + strconv.FormatInt(f.feed.After, 10)
+	target := f.client.url("/"+f.log+"/v1/events") + "?after=" + strconv.FormatInt(f.feed.After, 10)
 	if len(f.feed.Types) > 0 {
 		target += "&types=" + url.QueryEscape(strings.Join(f.feed.Types, ","))
 	}

@@ -15,13 +15,9 @@ func (c *Client) Health(ctx context.Context, service string) (wire.Health, error
 	if service != "" {
 		path = "/" + service + path
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
+	resp, err := c.get(ctx, path)
 	if err != nil {
-		return wire.Health{}, fmt.Errorf("GET %s: %w", path, err)
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return wire.Health{}, fmt.Errorf("GET %s: %w", path, err)
+		return wire.Health{}, err
 	}
 	defer resp.Body.Close() //nolint:errcheck // only read
 	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusServiceUnavailable {

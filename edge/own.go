@@ -127,10 +127,15 @@ func (g *gateway) readyz(w http.ResponseWriter, r *http.Request) {
 
 // problem answers with a problem of the gateway's own.
 func problem(w http.ResponseWriter, r *http.Request, slug wire.Slug, detail string) {
+	problemAt(w, r, slug, detail, "")
+}
+
+// problemAt answers with a problem about a path from which a prefix was cut off.
+func problemAt(w http.ResponseWriter, r *http.Request, slug wire.Slug, detail, prefix string) {
 	path := r.URL.EscapedPath()
 	id := r.Header.Get("X-Request-Id")
 	w.Header()["X-Request-Id"] = []string{id}
-	p := wire.NewProblem(slug, detail, wire.Occasion{Instance: path, Path: path, RequestID: id, Time: time.Now()})
+	p := wire.NewProblem(slug, detail, wire.Occasion{Instance: prefix + path, Path: path, RequestID: id, Time: time.Now()})
 	reply(w, r, p.Status, wire.ProblemType, wire.AppendProblem(nil, &p))
 }
 

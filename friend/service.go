@@ -15,10 +15,13 @@ import (
 // cacheSize is how many pairs' states are kept in memory.
 const cacheSize = 10_000
 
+// ErrUsersAway means that who knows which people there are does not answer.
+var ErrUsersAway = errors.New("nobody says which people there are")
+
 // Users knows which people there are.
 type Users interface {
 	// Missing returns those of the ids that nobody has or whose person was
-	// erased, ascending.
+	// erased, ascending. Errors: ErrUsersAway when that is not known now.
 	Missing(ctx context.Context, ids ...int64) ([]int64, error)
 }
 
@@ -42,7 +45,7 @@ func NewService(store *eventstore.Store, users Users) *Service {
 // Add makes by and to friends. If to has added by before, they are friends
 // already and nothing changes.
 //
-// Errors, in this order: ErrSelf, ErrExists, UnknownUsersError;
+// Errors, in this order: ErrSelf, ErrUsersAway, ErrExists, UnknownUsersError;
 // decider.ErrKeyReused, user.ErrErased for a repeated command about somebody who was
 // erased since, those of the log.
 func (s *Service) Add(

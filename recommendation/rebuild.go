@@ -30,7 +30,7 @@ func (s *Service) Rebuild(
 		return eventstore.ErrRebuilding
 	}
 	defer s.rebuilding.Unlock()
-	r := &rebuild{beside: New(fresh, s.keys), from: from, progress: progress}
+	r := &rebuild{beside: newService(fresh, s.reader), from: from, progress: progress}
 	for {
 		if err := r.catchUp(ctx); err != nil {
 			return fmt.Errorf("rebuild the graph: %w", err)

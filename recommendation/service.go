@@ -3,7 +3,6 @@ package recommendation
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"sync"
 	"sync/atomic"
@@ -93,13 +92,27 @@ type Backend interface {
 // Service follows the logs into a backend and answers from it.
 type Service struct {
 	live       atomic.Pointer[Backend]
-	keys       user.Keys
+	reader     reader
 	rebuilding sync.Mutex // one rebuild at a time
 }
 
-// New returns a service over a backend. keys opens the names in the log.
-func New(backend Backend, keys user.Keys) *Service {
-	s := &Service{keys: keys}
+// reader says how the events of both logs are read.
+type reader struct {
+	person     func(*eventstore.Event) (Person, error)
+	friendship func(*eventstore.Event) (Friendship, error)
+}
+
+// New returns a service over a backend that follows the logs themselves. keys opens the
+// names in them.
+func New(backend Backend, keys user.Keys) *Service { return newService(backend, stored(keys)) }
+
+// NewPublished returns a service over a backend that follows the feeds of both logs, in
+// which everything stands as it was published.
+func NewPublished(backend Backend) *Service { return newService(backend, published()) }
+
+// newService returns a service that reads events in some way.
+func newService(backend Backend, reader reader) *Service {
+	s := &Service{reader: reader}
 	s.live.Store(&backend)
 	return s
 }
@@ -131,16 +144,11 @@ type users struct{ *Service }
 // Apply implements [projection.Projection].
 func (u users) Apply(ctx context.Context, events []eventstore.Event) error {
 	people := make([]Person, len(events))
-	for i, e := range events {
-		id, err := user.PersonOf(e.Stream)
-		if err != nil {
-			return fmt.Errorf("event %d: %w", e.Position, err)
-		}
-		decoded, err := user.Decode(u.keys, e)
-		if err != nil {
+	for i := range events {
+		var err error
+		if people[i], err = u.reader.person(&events[i]); err != nil {
 			return err
 		}
-		people[i] = Person{ID: id, Event: decider.Recorded[user.Event]{Event: decoded, Number: e.Number, Time: e.Time}, Position: e.Position}
 	}
 	return u.backend().ApplyUsers(ctx, people)
 }
@@ -151,12 +159,11 @@ type friends struct{ *Service }
 // Apply implements [projection.Projection].
 func (f friends) Apply(ctx context.Context, events []eventstore.Event) error {
 	friendships := make([]Friendship, len(events))
-	for i, e := range events {
-		decoded, err := friend.Decode(e)
-		if err != nil {
+	for i := range events {
+		var err error
+		if friendships[i], err = f.reader.friendship(&events[i]); err != nil {
 			return err
 		}
-		friendships[i] = Friendship{Event: decider.Recorded[friend.Event]{Event: decoded, Number: e.Number, Time: e.Time}, Position: e.Position}
 	}
 	return f.backend().ApplyFriends(ctx, friendships)
 }

@@ -37,6 +37,10 @@ type Meta struct {
 	Number  int64     `json:"number"` // snapshots are numbered as they are written
 	Written time.Time `json:"written"`
 	Logs    []Origin  `json:"logs"` // of users, of friendships
+
+	// Topics says how far two topics are in it, if it is made from those: it belongs to
+	// whoever follows them.
+	Topics json.RawMessage `json:"topics,omitempty"`
 }
 
 // Live returns the backend that answers now. A rebuild may put another in its place.

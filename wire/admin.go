@@ -9,7 +9,7 @@ import "encoding/json"
 type Lag struct {
 	Projection    string  `json:"projection"`
 	Log           string  `json:"log"`
-	Kind          string  `json:"kind"` // view: written in the commit, never behind; follower: a moment later
+	Kind          string  `json:"kind"` // view: written in the commit, never behind; follower: a moment later; relay: sent to a topic
 	Position      int64   `json:"position"`
 	Head          int64   `json:"head"`
 	Behind        int64   `json:"behind"`        // events
@@ -25,7 +25,14 @@ type DeadLetters struct {
 
 // DeadLetter is one of them.
 type DeadLetter struct {
-	ID string `json:"id"`
+	ID        string `json:"id"` // topic, partition, offset
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Offset    int64  `json:"offset"`
+	Key       string `json:"key"`
+	Value     string `json:"value"` // the first 4 KiB
+	Reason    string `json:"reason"`
+	AddedAt   Time   `json:"addedAt"`
 }
 
 // Instance is a running part of the system.

@@ -6,7 +6,7 @@ const HealthType = "application/vnd.spring-boot.actuator.v3+json"
 
 // Health is a health as clients read it.
 type Health struct {
-	Status     string            `json:"status" enum:"UP,DOWN"`
+	Status     string            `json:"status" enum:"UP,DOWN,UNKNOWN"`
 	Components map[string]Health `json:"components,omitempty"`
 	Groups     []string          `json:"groups,omitempty" nullable:"false"` // that have a health of their own
 }
@@ -15,6 +15,9 @@ type Health struct {
 type Component struct {
 	Name string
 	Up   bool
+	// Optional says that the whole is up without it. Down it is UNKNOWN, which the
+	// Spring system does not count either.
+	Optional bool
 }
 
 // AppendHealth appends the health of something with components as JSON and says
@@ -22,7 +25,7 @@ type Component struct {
 func AppendHealth(dst []byte, components []Component) (health []byte, up bool) {
 	up = true
 	for _, c := range components {
-		up = up && c.Up
+		up = up && (c.Up || c.Optional)
 	}
 	dst = append(appendStatus(append(dst, '{'), up), `,"components":{`...)
 	for i, c := range components {
@@ -30,6 +33,10 @@ func AppendHealth(dst []byte, components []Component) (health []byte, up bool) {
 			dst = append(dst, ',')
 		}
 		dst = append(appendText(dst, c.Name), `:{`...)
+		if c.Optional && !c.Up {
+			dst = append(dst, `"status":"UNKNOWN"}`...)
+			continue
+		}
 		dst = append(appendStatus(dst, c.Up), '}')
 	}
 	return append(dst, `},"groups":["liveness","readiness"]}`...), up
@@ -62,11 +69,13 @@ func appendStatus(dst []byte, up bool) []byte {
 func AppendReadiness(dst []byte, components []Component, verbose bool) (text []byte, up bool) {
 	up = true
 	for _, c := range components {
-		up = up && c.Up
+		up = up && (c.Up || c.Optional)
 		switch {
 		case !verbose:
 		case c.Up:
 			dst = append(append(append(dst, "[+]"...), c.Name...), " ok\n"...)
+		case c.Optional:
+			dst = append(append(append(dst, "[?]"...), c.Name...), " away, serving goes on without it\n"...)
 		default:
 			dst = append(append(append(dst, "[-]"...), c.Name...), " failed, the log says why\n"...)
 		}

@@ -23,6 +23,7 @@ const (
 	UserNotFound        Slug = "user-not-found"
 	ProjectionNotFound  Slug = "projection-not-found"
 	DeadLetterNotFound  Slug = "dead-letter-not-found"
+	DeadLetterUnread    Slug = "dead-letter-unreadable"
 	FriendshipNotFound  Slug = "friendship-not-found"
 	ErasureNotFound     Slug = "erasure-not-found"
 	MethodNotAllowed    Slug = "method-not-allowed"
@@ -44,12 +45,16 @@ const (
 	HeadersTooLarge     Slug = "headers-too-large"
 	ClientClosedRequest Slug = "client-closed-request"
 	Internal            Slug = "internal-error"
+	BadGateway          Slug = "bad-gateway"
 	Busy                Slug = "busy"
 	OutcomeUnknown      Slug = "outcome-unknown"
 	ProjectionBehind    Slug = "projection-behind"
 	StorageFull         Slug = "storage-full"
 	ShuttingDown        Slug = "shutting-down"
 	TooManyConnections  Slug = "too-many-connections"
+	NoInstance          Slug = "no-instance"
+	UsersUnavailable    Slug = "users-unavailable"
+	GatewayTimeout      Slug = "gateway-timeout"
 	VersionNotSupported Slug = "http-version-not-supported"
 )
 
@@ -91,6 +96,7 @@ func Kinds() []Kind {
 		{FriendshipExists, 409, "Friendship exists", "This user added that friend before. Nothing has to be done."},
 		{KeyInUse, 409, "Idempotency key in use", "The first request with this Idempotency-Key is still running. Send it again after Retry-After to get its answer."},
 		{PositionAhead, 409, "Position ahead", "The log ends before this position. If there were events once, the log has been replaced: forget what was read, and begin anew."},
+		{DeadLetterUnread, 409, "Still unreadable", "The record can't be read by this version either. Update the program, or discard the record with the reason."},
 		{RebuildUnderWay, 409, "A rebuild is running", "One rebuild runs at a time. Wait until its status says done or failed, then ask again."},
 		{UserErased, 410, "User erased", "The user was erased for good. Forget the id; it is never given again."},
 		{LogReplaced, 410, "Log replaced", "The position belongs to another log, or to a part of this one that a restore has cut off. Forget what was read from it, and read anew."},
@@ -104,12 +110,16 @@ func Kinds() []Kind {
 		{HeadersTooLarge, 431, "Headers too large", "A request line and its headers have at most 65536 bytes and 100 lines. Send fewer or shorter ones."},
 		{ClientClosedRequest, StatusClientClosed, "Client closed request", "The client went away before the answer. Send the request again."},
 		{Internal, 500, "Internal error", "Something went wrong here, not in the request. Tell the operator the requestId."},
+		{BadGateway, 502, "Bad gateway", "The service broke off before it had answered. A command may or may not have happened: send it again with the same Idempotency-Key, or look first."},
 		{Busy, 503, "Busy", "More commands are waiting than the log takes; nothing was changed. Send it again after Retry-After."},
 		{OutcomeUnknown, 503, "Outcome unknown", "The command may or may not have happened. Send it again after Retry-After with the same Idempotency-Key, or look first."},
 		{ProjectionBehind, 503, "Projection behind", "The service has not read as far as Min-Event-Position asks. Send it again after Retry-After, or with Prefer: handling=lenient to take what there is."},
 		{StorageFull, 503, "Storage full", "The disk is full; nothing was changed, and reading goes on. Send it again once the operator has made room."},
 		{ShuttingDown, 503, "Shutting down", "The service is stopping or has stopped; nothing was changed. Send it again after Retry-After."},
 		{TooManyConnections, 503, "Too many connections", "As many clients are connected as this port takes; nothing was read. Try again after Retry-After."},
+		{NoInstance, 503, "No instance", "No instance of the service takes connections; nothing was changed. Send it again after Retry-After; if it stays so, start the service or correct its address at the gateway."},
+		{UsersUnavailable, 503, "User service unavailable", "The user service does not answer, so whether these people are there is not known; nothing was changed. Friendships of people who were seen lately still work. Send it again after Retry-After; if it stays so, start the user service or correct --user-url of the friend service."},
+		{GatewayTimeout, 504, "Gateway timeout", "The service has not answered in time. A command may or may not have happened: send it again with the same Idempotency-Key, or look first."},
 		{VersionNotSupported, 505, "HTTP version not supported", "HTTP/1.1 and HTTP/1.0 are spoken here. Send one of them."},
 	}
 }

@@ -130,8 +130,8 @@ func (s *System) serve(t TB, o Options) {
 	s.friends = projection.New("friends", s.FriendLog.Subscribe, service.Friends(), 0)
 	s.Recommendation = api.NewRecommendation(api.RecommendationConfig{
 		Config: config("recommendation-service"), Recommendations: service, Follows: []api.Followed{
-			{Name: "user", Lineage: lineage(t, s.UserLog), Projection: s.users},
-			{Name: "friend", Lineage: lineage(t, s.FriendLog), Projection: s.friends},
+			{Name: "user", Lineage: lineage(t, s.UserLog), Position: s.users.Position, Wait: s.users.Wait},
+			{Name: "friend", Lineage: lineage(t, s.FriendLog), Position: s.friends.Position, Wait: s.friends.Wait},
 		},
 	})
 	s.follow(t)
@@ -184,11 +184,11 @@ func (s *System) erasing(ctx context.Context, e user.Erasure) (wire.Erasing, err
 }
 
 // lineage returns the identity of a log.
-func lineage(t TB, store *eventstore.Store) eventstore.Lineage {
+func lineage(t TB, store *eventstore.Store) func() eventstore.Lineage {
 	t.Helper()
 	head, err := store.Head(t.Context())
 	fatal(t, err)
-	return head.Lineage
+	return func() eventstore.Lineage { return head.Lineage }
 }
 
 // follow runs the projections until the test ends.

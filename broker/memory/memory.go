@@ -71,13 +71,13 @@ func (b *Broker) Put(topic string, to int32, r broker.Record) {
 }
 
 // CutEnd takes the last n records of partition 0 away, as a broker that was not told to
-// wait for its replicas loses them.
-func (b *Broker) CutEnd(topic string, n int) {
+// wait for its replicas loses them. Others may take their place, before anybody can look.
+func (b *Broker) CutEnd(topic string, n int, then ...broker.Record) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := &b.topics[topic][0]
 	p.records = p.records[:max(0, len(p.records)-n)]
-	b.changed()
+	b.store(topic, 0, then)
 }
 
 // CutBegin takes the first n records of partition 0 away, as retention does.

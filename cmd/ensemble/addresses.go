@@ -11,14 +11,7 @@ import (
 // print shows a person where everything is, and three things to try.
 func (l listeners) print(out io.Writer, demo bool) error {
 	var b strings.Builder
-	bold, plain := "", ""
-	if telemetry.IsTerminal(out) {
-		bold, plain = "\x1b[1m", "\x1b[0m"
-	}
-	fmt.Fprintf(&b, "\n%sEnsemble is up.%s Stop it with Ctrl-C.\n\n", bold, plain)
-	for _, one := range l {
-		fmt.Fprintf(&b, "  %-15s http://%s\n", one.name, one.Addr())
-	}
+	bold, plain := l.list(&b, out, "Ensemble is up.")
 	gateway := "http://" + l.address("edge")
 	if l.address("edge") != "" {
 		fmt.Fprintf(&b, "\n%sThree things to try:%s\n\n", bold, plain)
@@ -28,6 +21,19 @@ func (l listeners) print(out io.Writer, demo bool) error {
 	}
 	_, err := fmt.Fprintln(out, b.String())
 	return err
+}
+
+// list writes what is up and where it listens, in colour for a terminal, and returns what
+// makes text bold there.
+func (l listeners) list(b *strings.Builder, out io.Writer, title string) (bold, plain string) {
+	if telemetry.IsTerminal(out) {
+		bold, plain = "\x1b[1m", "\x1b[0m"
+	}
+	fmt.Fprintf(b, "\n%s%s%s Stop it with Ctrl-C.\n\n", bold, title, plain)
+	for _, one := range l {
+		fmt.Fprintf(b, "  %-15s http://%s\n", one.name, one.Addr())
+	}
+	return bold, plain
 }
 
 // tries are commands that work as printed. Without the demonstration's people the

@@ -10,26 +10,33 @@ import (
 	"ensemble/wire"
 )
 
+// office makes what operators ask and order of a process, on the port "admin".
+func (p *process) office(c api.AdminConfig) *api.Admin {
+	c.Config = p.config("ensemble")
+	c.Settings = func() any { return p.settings }
+	admin := api.NewAdmin(c)
+	p.handlers["admin"] = admin
+	return admin
+}
+
 // administration builds what operators ask and order.
 func (s *system) administration() *api.Admin {
-	s.admin = api.NewAdmin(api.AdminConfig{
-		Config: s.config("ensemble"),
-		Projections: []api.Projected{
-			{Name: "users", Log: s.logs[0].name, Store: s.userStore},
-			{Name: "friends", Log: s.logs[1].name, Store: s.friendStore},
-			{Name: "recommendation", Log: s.logs[0].name, Store: s.userStore, Runner: s.users},
-			{Name: "recommendation", Log: s.logs[1].name, Store: s.friendStore, Runner: s.friends},
-		},
-		Instances: s.instances,
-		Breakers:  s.breakers,
-		Settings:  func() any { return s.settings },
+	projections := []api.Projected{
+		{Name: "users", Log: s.logs[0].name, Store: s.userStore},
+		{Name: "friends", Log: s.logs[1].name, Store: s.friendStore},
+		{Name: "recommendation", Log: s.logs[0].name, Store: s.userStore, Runner: s.users},
+		{Name: "recommendation", Log: s.logs[1].name, Store: s.friendStore, Runner: s.friends},
+	}
+	return s.office(api.AdminConfig{
+		Projections: func() []api.Projected { return projections },
+		Instances:   s.instances,
+		Breakers:    s.breakers,
 		Rebuilds: map[string]api.Rebuild{
 			"users":          rebuildViews(s.logs[0], s.userStore),
 			"friends":        rebuildViews(s.logs[1], s.friendStore),
 			"recommendation": s.rebuildGraph,
 		},
 	})
-	return s.admin
 }
 
 // parts lists the services of this process and the flags that move them.
@@ -46,11 +53,8 @@ func (*system) parts() []struct{ service, listener string } {
 func (s *system) instances(ctx context.Context) []wire.Instance {
 	var list []wire.Instance
 	for _, p := range s.parts() {
-		status := "UP"
-		if s.healths[p.service].Ready(ctx) != nil {
-			status = "DOWN"
-		}
-		list = append(list, wire.Instance{Service: p.service, Address: s.listening.address(p.listener), Status: status})
+		up := s.healths[p.service].Ready(ctx) == nil
+		list = append(list, wire.Instance{Service: p.service, Address: s.listening.address(p.listener), Status: statusWord(up)})
 	}
 	return list
 }
@@ -69,10 +73,26 @@ func (s *system) breakers() []wire.Breaker {
 	return list
 }
 
+// itself lists a process with one service.
+func (p *process) itself(service, listener string) func(context.Context) []wire.Instance {
+	return func(ctx context.Context) []wire.Instance {
+		up := p.healths[service].Ready(ctx) == nil
+		return []wire.Instance{{Service: service, Address: p.listening.address(listener), Status: statusWord(up)}}
+	}
+}
+
+// statusWord says how an instance is.
+func statusWord(up bool) string {
+	if up {
+		return "UP"
+	}
+	return "DOWN"
+}
+
 // rebuildViews makes the views of a log anew while it is written.
-func rebuildViews(l namedLog, store *eventstore.Store) api.Rebuild {
+func rebuildViews(l ownLog, store *eventstore.Store) api.Rebuild {
 	return func(ctx context.Context, progress func(done, total eventstore.Position)) ([]wire.RebuiltTable, error) {
-		found, err := l.log.Rebuild(ctx, eventstore.Rebuild{Between: store.Between, Progress: progress})
+		found, err := l.rebuild(ctx, eventstore.Rebuild{Between: store.Between, Progress: progress})
 		return tablesOf(found), err
 	}
 }

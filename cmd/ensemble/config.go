@@ -59,9 +59,9 @@ func (v fileValues) Validate(app *kong.Application) error {
 
 // Resolve implements kong.Resolver. The environment wins over the file, and kong
 // asks the file last.
-func (v fileValues) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-	if set, ok := lookup(flag); ok {
-		return set, nil
+func (v fileValues) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	if set, ok, err := lookup(ctx.Command(), flag, os.LookupEnv); ok || err != nil {
+		return set, err
 	}
 	return v[flag.Name], nil
 }
@@ -74,30 +74,55 @@ type environment struct{}
 func (*environment) Validate(*kong.Application) error { return nil }
 
 // Resolve implements kong.Resolver.
-func (*environment) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-	if v, ok := lookup(flag); ok {
-		return v, nil
+func (*environment) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	value, ok, err := lookup(ctx.Command(), flag, os.LookupEnv)
+	if !ok && err == nil && isSingle(ctx.Command()) {
+		value, ok, err = springDefault(ctx.Command(), flag.Name, os.LookupEnv)
 	}
-	return nil, nil
+	if !ok || err != nil {
+		return nil, err
+	}
+	return value, nil
 }
 
-// lookup returns the variable that sets a flag; the Spring system's names count too.
-func lookup(flag *kong.Flag) (string, bool) {
+// isSingle says whether a command runs one service by itself.
+func isSingle(command string) bool {
+	switch command {
+	case "user", "friend", "recommendation", "edge":
+		return true
+	}
+	return false
+}
+
+// lookup returns the variable that sets a flag of a command; the Spring system's names
+// count too.
+func lookup(command string, flag *kong.Flag, env variables) (value string, ok bool, err error) {
 	for _, name := range flag.Envs {
-		if v, ok := os.LookupEnv(name); ok {
-			return v, true
+		if v, ok := env(name); ok {
+			value = v
 		}
+		if isSecret(flag.Name) {
+			if value, err = secretOf(env, name); err != nil {
+				return "", false, err
+			}
+		}
+		if _, set := env(name); set || value != "" {
+			return value, true, nil
+		}
+	}
+	if isSingle(command) {
+		return springValue(command, flag.Name, env)
 	}
 	before := ""
 	if flag.Name == "edge-addr" { // Spring's variables hold ports
 		before = "127.0.0.1:"
 	}
 	for _, name := range springVariables()[flag.Name] {
-		if v, ok := os.LookupEnv(name); ok {
-			return before + v, true
+		if v, ok := env(name); ok {
+			return before + v, true, nil
 		}
 	}
-	return "", false
+	return "", false, nil
 }
 
 // springVariables are the Spring system's variables that set flags of ours, those
@@ -111,14 +136,53 @@ func springVariables() map[string][]string {
 	}
 }
 
-// configCmd shows what 'up' would run with.
+// configCmd shows what a command would run with.
 type configCmd struct {
+	What string `arg:"" optional:"" default:"up" enum:"up,user,friend,recommendation,edge" help:"Of which command: ${enum} (${default}). Flags can be given for 'up' alone."`
 	upFlags
 }
 
-// Run prints the configuration as JSON, in the form that --config reads.
-func (c *configCmd) Run(con *console) error {
+// Run prints the configuration as JSON, in the form that --config reads, but for what is
+// secret in it.
+func (c *configCmd) Run(cli *cli, con *console) error {
+	shown, err := c.flags(cli, con)
+	if err != nil {
+		return err
+	}
 	enc := json.NewEncoder(con.out)
 	enc.SetIndent("", "  ")
-	return enc.Encode(c.upFlags)
+	return enc.Encode(shown)
+}
+
+// flags returns the flags of the command, as they would be without any on its line.
+func (c *configCmd) flags(from *cli, con *console) (any, error) {
+	if c.What == "up" {
+		return c.upFlags, nil
+	}
+	other := new(cli)
+	parser, err := newParser(other, con)
+	if err != nil {
+		return nil, err
+	}
+	args := []string{c.What}
+	if from.ConfigFile != "" {
+		args = append(args, "--config", string(from.ConfigFile))
+	}
+	if _, err := parser.Parse(args); err != nil {
+		return nil, err
+	}
+	switch c.What {
+	case "user":
+		other.User.Store, other.User.MigrateStore = masked(other.User.Store), masked(other.User.MigrateStore)
+		other.User.Broker, other.User.Keys = masked(other.User.Broker), masked(other.User.Keys)
+		return other.User.userFlags, nil
+	case "friend":
+		other.Friend.Store, other.Friend.MigrateStore = masked(other.Friend.Store), masked(other.Friend.MigrateStore)
+		other.Friend.Broker = masked(other.Friend.Broker)
+		return other.Friend.friendFlags, nil
+	case "recommendation":
+		other.Recommendation.Broker, other.Recommendation.Graph = masked(other.Recommendation.Broker), masked(other.Recommendation.Graph)
+		return other.Recommendation.recommendationFlags, nil
+	}
+	return other.Edge.edgeFlags, nil
 }

@@ -90,6 +90,9 @@ func (e *examination) checkVariables(f *findings) {
 	for name, flag := range flags {
 		for _, env := range flag.Envs {
 			ours[env] = name
+			if isSecret(name) {
+				ours[env+"_FILE"] = name
+			}
 		}
 	}
 	for _, pair := range e.env {
@@ -137,14 +140,14 @@ func (*examination) checkSpring(f *findings, name string) {
 }
 
 // parts lists what 'up' listens for.
-func (f *upFlags) parts() []struct{ name, addr string } {
-	return []struct{ name, addr string }{
-		{"edge", f.EdgeAddr},
-		{"user", f.UserAddr},
-		{"friend", f.FriendAddr},
-		{"recommendation", f.RecommendationAddr},
-		{"discovery", f.DiscoveryAddr},
-		{"admin", f.AdminAddr},
+func (f *upFlags) parts() []part {
+	return []part{
+		{"edge", "edge-addr", f.EdgeAddr},
+		{"user", "user-addr", f.UserAddr},
+		{"friend", "friend-addr", f.FriendAddr},
+		{"recommendation", "recommendation-addr", f.RecommendationAddr},
+		{"discovery", "discovery-addr", f.DiscoveryAddr},
+		{"admin", "admin-addr", f.AdminAddr},
 	}
 }
 

@@ -26,6 +26,8 @@ type importCmd struct {
 	Strict  bool   `help:"Refuse files in which anything is odd; nothing is sent then."`
 	Odd     int    `default:"5" help:"How many lines of each oddity to show (${default}); all are counted."`
 	Clients int    `default:"64" help:"Requests under way at once (${default})."`
+
+	kafkaImport
 }
 
 // Help implements kong's HelpProvider.
@@ -42,12 +44,25 @@ Interrupted anywhere, it goes on with the same command, within a day: each perso
 each friendship is made once. (The system remembers a command for 24 hours; who is in
 the map is remembered for good.) What is odd is left out and reported with its line:
 friendships with oneself or repeated, unknown people, names that are not allowed, text
-that is not UTF-8.`
+that is not UTF-8.
+
+With --from-kafka the topics of another system, one of Spring or of ours, are taken over
+with all ids into a data folder that is new; what is odd is reported with what became of
+it. Interrupted, begin with another folder.
+
+	ensemble import --from-kafka kafka://127.0.0.1:9092 --dry-run
+	ensemble import --from-kafka kafka://127.0.0.1:9092 --into ensemble-data`
 }
 
 // Validate implements kong's check of flags.
 func (c *importCmd) Validate() error {
 	switch {
+	case c.FromKafka != "" && (c.People != "" || c.Friends != "" || c.Map != ""):
+		return errors.New("--from-kafka takes a whole system over: leave --people, --friends and --map out")
+	case c.FromKafka != "" && c.Into == "" && !c.DryRun:
+		return errors.New("--from-kafka needs --into DIR, a new data folder")
+	case c.FromKafka != "":
+		return nil
 	case c.People == "" && c.Friends == "":
 		return errors.New("nothing to import: name a file with --people, --friends or both")
 	case c.People != "" && c.Map == "" && !c.DryRun:
@@ -63,7 +78,10 @@ func (c *importCmd) Validate() error {
 // Run reads the files, reports what is odd, and sends the rest. Nothing is sent
 // before every file was read to its end: what a person has to decide about a file
 // (another map, a missing column, --strict) is asked while nothing has happened yet.
-func (c *importCmd) Run(ctx context.Context, con *console) error {
+func (c *importCmd) Run(ctx context.Context, cli *cli, con *console) error {
+	if c.FromKafka != "" {
+		return c.takeTopics(ctx, cli, con, c.DryRun, c.Strict)
+	}
 	plan, err := transfer.Read(transfer.Files{People: c.People, Friends: c.Friends, Map: c.Map, NoMap: c.DryRun, Keep: c.Odd})
 	if errors.Is(err, transfer.ErrMap) {
 		return fmt.Errorf("%w; another is chosen with --map", err)

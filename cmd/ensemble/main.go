@@ -66,20 +66,24 @@ func main() {
 // cli is every command with its flags. Each flag is also a variable
 // ENSEMBLE_<FLAG> and a member of the file named by --config.
 type cli struct {
-	Up          upCmd          `cmd:"" help:"Run everything in this process, with the data in a folder."`
-	Load        loadCmd        `cmd:"" help:"Send people, friendships and questions to a running system, and report."`
-	Import      importCmd      `cmd:"" help:"Take people and friendships from files into a running system."`
-	Export      exportCmd      `cmd:"" help:"Write the people and friendships of a running system to files."`
-	Bench       benchCmd       `cmd:"" help:"Measure this build on this machine, each row with its baseline."`
-	Rebuild     rebuildCmd     `cmd:"" help:"Make the read models anew from the logs, stopped or running."`
-	Events      eventsCmd      `cmd:"" help:"Look at the logs."`
-	Keys        keysCmd        `cmd:"" help:"Back up and restore the keys that open the names in the logs."`
-	Doctor      doctorCmd      `cmd:"" help:"Look for what is wrong, or will be, and say what to do."`
-	Completion  completionCmd  `cmd:"" help:"Print a script that has your shell complete commands and flags."`
-	Complete    completeCmd    `cmd:"" hidden:"" passthrough:"" help:"Print what could come next; for the scripts of 'completion'."`
-	Config      configCmd      `cmd:"" help:"Show the configuration that 'up' would run with."`
-	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running system whether it is up; exit 0 if so."`
-	Version     versionCmd     `cmd:"" help:"Show the version."`
+	Up             upCmd             `cmd:"" help:"Run everything in this process, with the data in a folder."`
+	User           userCmd           `cmd:"" help:"Run the service of people by itself."`
+	Friend         friendCmd         `cmd:"" help:"Run the service of friendships by itself."`
+	Recommendation recommendationCmd `cmd:"" help:"Run the service of recommendations by itself."`
+	Edge           edgeCmd           `cmd:"" help:"Run the gateway by itself, in front of the services."`
+	Load           loadCmd           `cmd:"" help:"Send people, friendships and questions to a running system, and report."`
+	Import         importCmd         `cmd:"" help:"Take people and friendships from files into a running system."`
+	Export         exportCmd         `cmd:"" help:"Write the people and friendships of a running system to files."`
+	Bench          benchCmd          `cmd:"" help:"Measure this build on this machine, each row with its baseline."`
+	Rebuild        rebuildCmd        `cmd:"" help:"Make the read models anew from the logs, stopped or running."`
+	Events         eventsCmd         `cmd:"" help:"Look at the logs."`
+	Keys           keysCmd           `cmd:"" help:"Back up and restore the keys that open the names in the logs."`
+	Doctor         doctorCmd         `cmd:"" help:"Look for what is wrong, or will be, and say what to do."`
+	Completion     completionCmd     `cmd:"" help:"Print a script that has your shell complete commands and flags."`
+	Complete       completeCmd       `cmd:"" hidden:"" passthrough:"" help:"Print what could come next; for the scripts of 'completion'."`
+	Config         configCmd         `cmd:"" help:"Show the configuration that 'up' would run with."`
+	Healthcheck    healthcheckCmd    `cmd:"" help:"Ask a running system whether it is up; exit 0 if so."`
+	Version        versionCmd        `cmd:"" help:"Show the version."`
 
 	ConfigFile configFile `name:"config" env:"ENSEMBLE_CONFIG" placeholder:"FILE" help:"Read flags from a JSON file, for instance {\"data\":\"/var/lib/ensemble\"}. Variables and the command line win over it."`
 	LogLevel   string     `enum:"debug,info,warn,error" default:"info" help:"Log what is at least this important (${enum})."`

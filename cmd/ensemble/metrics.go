@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ensemble/api"
+	"ensemble/broker"
 	"ensemble/eventstore"
 	"ensemble/internal/telemetry"
 	"ensemble/projection"
@@ -21,7 +22,7 @@ func durations() []float64 {
 
 // measureLog registers what is measured of a log, and returns the options that have
 // its commits and writes measured.
-func measureLog(m *telemetry.Metrics, l namedLog) eventstore.Options {
+func measureLog(m *telemetry.Metrics, l ownLog) eventstore.Options {
 	labels := prometheus.Labels{"log": l.name}
 	commits := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "ensemble_commit_duration_seconds", ConstLabels: labels,
@@ -36,10 +37,12 @@ func measureLog(m *telemetry.Metrics, l namedLog) eventstore.Options {
 		Help:    "Events in a commit.",
 		Buckets: prometheus.ExponentialBuckets(1, 2, 11),
 	})
-	wal := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "ensemble_wal_bytes", ConstLabels: labels, Help: "Size of the write-ahead log.",
-	}, func() float64 { return float64(l.log.WALSize()) })
-	m.Registry().MustRegister(commits, appends, batches, wal)
+	m.Registry().MustRegister(commits, appends, batches)
+	if l.walSize != nil {
+		m.Registry().MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "ensemble_wal_bytes", ConstLabels: labels, Help: "Size of the write-ahead log.",
+		}, func() float64 { return float64(l.walSize()) }))
+	}
 	return eventstore.Options{
 		OnCommit: func(events int, took time.Duration) {
 			commits.Observe(took.Seconds())
@@ -64,6 +67,61 @@ func measureProjection(m *telemetry.Metrics, name string, p *projection.Runner, 
 			Name: "ensemble_projection_lag_seconds", ConstLabels: labels,
 			Help: "Age of the oldest event that is not yet in the projection; 0 when there is none.",
 		}, func() float64 { return lagSeconds(p.Position(), store, time.Now()) }))
+}
+
+// measureRelay registers how far a topic is behind its log.
+func measureRelay(m *telemetry.Metrics, topic string, r *broker.Relay) {
+	labels := prometheus.Labels{"topic": topic}
+	m.Registry().MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "ensemble_relay_lag_events", ConstLabels: labels, Help: "Events that are in the log and not yet in its topic.",
+		}, func() float64 {
+			status := r.Status()
+			return float64(status.Behind())
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "ensemble_relay_lag_seconds", ConstLabels: labels, Help: "How long ago the topic last had everything; 0 while it has.",
+		}, func() float64 { return r.Status().Waiting.Seconds() }))
+}
+
+// measureGenerations registers how far the graph that answers is behind the feeds that it
+// follows. A service that is away makes it unknown.
+func measureGenerations(m *telemetry.Metrics, g *generations) {
+	for i, name := range []string{"users", "friends"} {
+		measured := func(of func(behind, seconds float64) float64) func() float64 {
+			return func() float64 { return of(g.lag(i)) }
+		}
+		labels := prometheus.Labels{"projection": name}
+		m.Registry().MustRegister(
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+				Name: "ensemble_projection_lag_events", ConstLabels: labels,
+				Help: "Events that are in the log and not yet in the projection.",
+			}, measured(func(behind, _ float64) float64 { return behind })),
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+				Name: "ensemble_projection_lag_seconds", ConstLabels: labels,
+				Help: "Age of the oldest event that is not yet in the projection; 0 when there is none.",
+			}, measured(func(_, seconds float64) float64 { return seconds })))
+	}
+}
+
+// lag returns how many events the graph is behind one of its logs, and for how long.
+func (g *generations) lag(log int) (events, seconds float64) {
+	one := g.current()
+	if one == nil {
+		return math.NaN(), math.NaN()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	d, err := one.logs[log].afar(ctx)
+	switch {
+	case err != nil:
+		return math.NaN(), math.NaN()
+	case d.Head <= d.Position:
+		return 0, 0
+	case d.Missing.IsZero():
+		return float64(d.Head - d.Position), math.NaN()
+	}
+	return float64(d.Head - d.Position), max(0, time.Since(d.Missing).Seconds())
 }
 
 // lagSeconds returns how long ago the first event after a position was recorded.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"ensemble/eventstore"
 	"ensemble/eventstore/sqlite"
@@ -27,10 +28,37 @@ type storage struct {
 	user, friend *sqlite.Log
 }
 
-// namedLog is a log and what people call it.
+// namedLog is a log of a data folder and what people call it.
 type namedLog struct {
 	name string
 	log  *sqlite.Log
+}
+
+// ownLog is a log that a process owns: what people call it, its driver, and what the
+// adapter can do beside what every driver can.
+type ownLog struct {
+	name    string
+	driver  eventstore.Driver
+	rebuild func(context.Context, eventstore.Rebuild) (eventstore.Rebuilt, error)
+	clear   func(context.Context) error // takes what was deleted out of the files; nil: it has none
+	walSize func() int64                // of the write-ahead log; nil: it has none
+	poll    time.Duration               // how often to look for what others appended; 0: nobody else does
+}
+
+// onSQLite returns a log in a file as one that a process owns.
+func onSQLite(name string, log *sqlite.Log) ownLog {
+	return ownLog{name: name, driver: log, rebuild: log.Rebuild, clear: log.Clear, walSize: log.WALSize}
+}
+
+// openStore puts a committer on a log, which belongs to it from then on.
+func (p *process) openStore(ctx context.Context, l ownLog) (*eventstore.Store, error) {
+	options := measureLog(p.metrics, l)
+	options.Log, options.Poll = p.logger, l.poll
+	store, err := eventstore.Open(ctx, l.driver, options)
+	if err != nil {
+		return nil, fmt.Errorf("open the log of %ss: %w", l.name, err)
+	}
+	return store, nil
 }
 
 // openStorage opens the data folder, and makes what is missing.
@@ -47,7 +75,7 @@ func openStorage(ctx context.Context, data string, logger *slog.Logger) (*storag
 
 // open opens the keys, then the logs.
 func (s *storage) open(ctx context.Context, data string, logger *slog.Logger) (err error) {
-	if err := keysForNames(ctx, data); err != nil {
+	if err := keysForNames(ctx, filepath.Join(data, "keys"), filepath.Join(data, user.Category+".db")); err != nil {
 		return err
 	}
 	// The keys come first: the view of users needs them to read names.
@@ -61,19 +89,19 @@ func (s *storage) open(ctx context.Context, data string, logger *slog.Logger) (e
 	return err
 }
 
-// keysForNames refuses a folder with names but without keys, as a restore leaves it:
-// new keys would open none of them, and would be in the way of the old ones.
+// keysForNames refuses a log of names without keys, as a restore leaves it: new keys would
+// open none of them, and would be in the way of the old ones.
 //
 // It looks before the keyring is opened, which makes keys where there are none. A log
 // without events holds no names: a system that was stopped right after its first start,
 // and whose keys were deleted, starts anew.
-func keysForNames(ctx context.Context, data string) (err error) {
-	for _, path := range []string{filepath.Join(data, "keys", "master.key"), filepath.Join(data, "keys", "keys")} {
+func keysForNames(ctx context.Context, keys, logFile string) (err error) {
+	for _, path := range []string{filepath.Join(keys, "master.key"), filepath.Join(keys, "keys")} {
 		if _, err := os.Lstat(path); err == nil {
 			return nil // the keyring says what else is wrong
 		}
 	}
-	log, err := sqlite.Open(ctx, filepath.Join(data, user.Category+".db"), sqlite.Options{ReadOnly: true})
+	log, err := sqlite.Open(ctx, logFile, sqlite.Options{ReadOnly: true})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -86,7 +114,7 @@ func keysForNames(ctx context.Context, data string) (err error) {
 		return err
 	}
 	return fmt.Errorf("there are names in %s, but no keys to read them with; bring their backup back with 'ensemble keys restore', into %s",
-		data, filepath.Join(data, "keys"))
+		filepath.Dir(logFile), keys)
 }
 
 // openLog opens one log with its view.
@@ -106,11 +134,11 @@ func (s *storage) logs() []namedLog {
 }
 
 // release gives a log to whoever closes it from now on.
-func (s *storage) release(log *sqlite.Log) {
-	switch log {
-	case s.user:
+func (s *storage) release(name string) {
+	switch name {
+	case user.Category:
 		s.user = nil
-	case s.friend:
+	case friend.Category:
 		s.friend = nil
 	}
 }

@@ -3,23 +3,15 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"ensemble/api"
 	"ensemble/edge"
 	"ensemble/eventstore"
 	"ensemble/friend"
-	"ensemble/internal/guard"
-	"ensemble/internal/telemetry"
 	"ensemble/projection"
-	"ensemble/readmodel"
 	"ensemble/recommendation"
 	"ensemble/recommendation/memory"
 	"ensemble/user"
@@ -28,37 +20,26 @@ import (
 // system is everything in one process, wired but not yet listening. The end-to-end
 // tests build the same value that 'up' runs.
 type system struct {
-	logger  *slog.Logger
-	metrics *telemetry.Metrics
-	healths map[string]*telemetry.Health // of the services, by name
+	*process
 
 	storage                *storage
-	logs                   []namedLog // of users, of friendships; they belong to the stores
+	logs                   []ownLog // of users, of friendships; they belong to the stores
 	userStore, friendStore *eventstore.Store
+	people                 *people
+	friendships            *friendships
+	ending                 *ending
 	users, friends         *projection.Runner
 	graph                  *memory.Backend // the one that the start began with
 	snapshots              *snapshots
-	clear                  func(context.Context) error // the files of the log of people
-	erasures               *erasing
 	recommendations        *recommendation.Service
 	admin                  *api.Admin
-	settings               any           // the configuration, for the administration to show
-	listening              listeners     // once it runs
-	snapshotEvery          time.Duration // how often the graph is saved; 0: only at the end
-
-	handlers map[string]http.Handler // by the name of their listener
-	services []*api.Service          // those whose streams have to be ended
-	limits   guard.Limits            // of each listener; zero: the default ones
-	pushTo   string                  // where metrics are sent to; "": nowhere
-
-	stopping    atomic.Bool
-	connections atomic.Int64 // open ones
+	snapshotEvery          time.Duration                 // how often the graph is saved; 0: only at the end
+	relays                 []func(context.Context) error // to the embedded broker, if there is one
+	resources              resources                     // closed before the logs
 }
 
 // newSystem returns a system of which nothing is open yet.
-func newSystem(logger *slog.Logger) *system {
-	return &system{logger: logger, metrics: telemetry.NewMetrics(), healths: map[string]*telemetry.Health{}}
-}
+func newSystem(logger *slog.Logger) *system { return &system{process: newProcess(logger)} }
 
 // openSystem opens the data folder and wires everything on top of it.
 func openSystem(ctx context.Context, data string, logger *slog.Logger) (*system, error) {
@@ -77,8 +58,9 @@ func (s *system) openStores(ctx context.Context, data string) (err error) {
 	if s.storage, err = openStorage(ctx, data, s.logger); err != nil {
 		return err
 	}
-	s.clear = s.storage.user.Clear
-	s.logs = s.storage.logs()
+	for _, l := range s.storage.logs() {
+		s.logs = append(s.logs, onSQLite(l.name, l.log))
+	}
 	if s.userStore, err = s.openStore(ctx, s.logs[0]); err != nil {
 		return err
 	}
@@ -86,42 +68,32 @@ func (s *system) openStores(ctx context.Context, data string) (err error) {
 	return err
 }
 
-// openStore puts a committer on a log, which belongs to it from then on.
-func (s *system) openStore(ctx context.Context, l namedLog) (*eventstore.Store, error) {
-	options := measureLog(s.metrics, l)
-	options.Log = s.logger
-	store, err := eventstore.Open(ctx, l.log, options)
-	if err != nil {
-		return nil, fmt.Errorf("open the log of %ss: %w", l.name, err)
+// openStore puts a committer on a log of the data folder.
+func (s *system) openStore(ctx context.Context, l ownLog) (*eventstore.Store, error) {
+	store, err := s.process.openStore(ctx, l)
+	if err == nil {
+		s.storage.release(l.name)
 	}
-	s.storage.release(l.log)
-	return store, nil
+	return store, err
 }
 
 // wire connects the parts: commands to logs, logs to the graph, paths to services.
-func (s *system) wire(ctx context.Context, data string) (err error) {
-	users := readmodel.NewUsers(s.userStore)
-	people := user.NewService(s.userStore, crashableKeys{s.storage.keys})
-	friendships := friend.NewService(s.friendStore, users)
+func (s *system) wire(ctx context.Context, data string) error {
+	s.people = newPeople(s.logs[0], s.userStore, s.storage.keys)
+	s.friendships = newFriendships(s.logs[1], s.friendStore, s.people.users)
 	// Before the graph: who is erased has no key from here on, and a snapshot shows
 	// nobody without one.
-	if s.erasures, err = s.erasing(ctx, data, people, friendships); err != nil {
+	if err := s.finishErasing(ctx, data); err != nil {
 		return err
 	}
 	if err := s.follow(ctx, data); err != nil {
 		return err
 	}
-	userService, err := api.NewUser(ctx, api.UserConfig{
-		Config: s.config("user-service"), Store: s.userStore, Commands: people, Users: users, Keys: s.storage.keys,
-		Vanished: s.users.Wait, Erasing: s.erasures.progress(s.users),
-	})
+	users, err := s.people.serve(ctx, s.process, elsewhere{vanished: s.users.Wait, erasing: s.erasing})
 	if err != nil {
 		return err
 	}
-	friendService, err := api.NewFriend(ctx, api.FriendConfig{
-		Config: s.config("friend-service"), Store: s.friendStore,
-		Commands: friendships, Friends: readmodel.NewFriends(s.friendStore),
-	})
+	friends, err := s.friendships.serve(ctx, s.process, nil)
 	if err != nil {
 		return err
 	}
@@ -132,15 +104,12 @@ func (s *system) wire(ctx context.Context, data string) (err error) {
 	recommendationService := api.NewRecommendation(api.RecommendationConfig{ //nolint:contextcheck // a request has its own
 		Config: s.config("recommendation-service"), Recommendations: s.recommendations, Follows: follows,
 	})
-	s.services = []*api.Service{userService, friendService, recommendationService}
-	measureStreams(s.metrics, user.Category, userService)
-	measureStreams(s.metrics, friend.Category, friendService)
+	s.endStreams = append(s.endStreams, recommendationService.EndStreams)
 	s.healths["recommendation-service"].Add("projections", s.following)
-	s.handlers = map[string]http.Handler{
-		"user": userService, "friend": friendService, "recommendation": recommendationService,
-		"discovery": api.NewHealth(s.config("discovery-service")), "admin": s.administration(),
-		"edge": s.gateway(userService, friendService, recommendationService), //nolint:contextcheck // a request has its own
-	}
+	s.handlers["recommendation"] = recommendationService
+	s.handlers["discovery"] = api.NewHealth(s.config("discovery-service"))
+	s.admin = s.administration()
+	s.handlers["edge"] = s.gateway(users, friends, recommendationService) //nolint:contextcheck // a request has its own
 	return nil
 }
 
@@ -175,7 +144,8 @@ func (s *system) follows(ctx context.Context) (follows []api.Followed, err error
 		if err != nil {
 			return nil, err
 		}
-		follows = append(follows, api.Followed{Name: log.name, Lineage: head.Lineage, Projection: log.runner})
+		lineage := func() eventstore.Lineage { return head.Lineage }
+		follows = append(follows, api.Followed{Name: log.name, Lineage: lineage, Position: log.runner.Position, Wait: log.runner.Wait})
 	}
 	return follows, nil
 }
@@ -193,130 +163,29 @@ func (s *system) gateway(users, friends, recommendations http.Handler) http.Hand
 	})
 }
 
-// config returns what every service needs.
-func (s *system) config(name string) api.Config {
-	s.healths[name] = new(telemetry.Health)
-	return api.Config{Name: name, Version: version(), Health: s.healths[name], Metrics: s.metrics, Log: s.logger}
-}
-
 // following says whether both logs are being followed.
 func (s *system) following(context.Context) error {
 	return errors.Join(s.users.Err(), s.friends.Err())
 }
 
-// drain is how long answers ask their clients to close their connections, at most,
-// before those left are closed.
-const drain = 500 * time.Millisecond
-
-// run serves until the context ends or a part fails. ready is called once
-// everything serves.
+// run serves until the context ends or a part fails. ready is called once everything
+// serves.
 func (s *system) run(ctx context.Context, listeners listeners, ready func(context.Context) error) error {
-	s.listening = listeners
-	// Projections outlive the requests: they stop when the servers have.
-	following, stopFollowing := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopFollowing()
-	group, ctx := errgroup.WithContext(ctx)
-	for _, p := range append(s.erasures.runners(), s.users, s.friends) {
-		group.Go(func() error { return ignoreCanceled(p.Run(following)) })
-	}
-	for _, store := range []*eventstore.Store{s.userStore, s.friendStore} {
-		group.Go(func() error { return watch(ctx, store) })
-	}
-	if s.pushTo != "" {
-		group.Go(func() error {
-			s.metrics.Push(ctx, telemetry.PushConfig{URL: s.pushTo, Application: "ensemble", Log: s.logger})
+	err := s.process.run(ctx, listeners, work{
+		following: append(s.relays, s.people.cleared.Run, s.ending.runner.Run, s.users.Run, s.friends.Run),
+		stores:    []*eventstore.Store{s.userStore, s.friendStore},
+		beside: []func(context.Context) error{func(ctx context.Context) error {
+			s.snapshots.run(ctx, s.snapshotEvery)
 			return nil
-		})
-	}
-	group.Go(func() error {
-		s.snapshots.run(ctx, s.snapshotEvery)
-		return nil
+		}},
+		caughtUp: s.caughtUp,
+		ready:    ready,
 	})
-	servers := s.serve(group, listeners)
-	group.Go(func() error {
-		if err := s.caughtUp(ctx); err != nil {
-			return ignoreCanceled(err)
-		}
-		return ignoreCanceled(ready(ctx))
-	})
-	group.Go(func() error {
-		<-ctx.Done()
-		defer stopFollowing()
-		return s.shutdown(context.WithoutCancel(ctx), listeners, servers)
-	})
-	if err := group.Wait(); err != nil {
+	if err != nil {
 		return err
 	}
 	s.snapshots.save(context.WithoutCancel(ctx), 1) // nothing moves any more
 	return nil
-}
-
-// serve starts a server for each listener.
-func (s *system) serve(group *errgroup.Group, listeners listeners) []*guard.Server {
-	servers := make([]*guard.Server, len(listeners))
-	refused := measureRefusals(s.metrics)
-	for i, l := range listeners {
-		servers[i] = guard.NewServer(s.draining(s.handlers[l.name]), guard.Config{
-			Limits: s.limits, Refused: refused, Log: s.logger,
-		})
-		servers[i].ConnState = s.count
-		group.Go(func() error {
-			err := servers[i].Serve(l)
-			if s.stopping.Load() { // the listener was closed first
-				return nil
-			}
-			return fmt.Errorf("serve %s: %w", l.name, err)
-		})
-	}
-	return servers
-}
-
-// count counts the open connections.
-func (s *system) count(_ net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew:
-		s.connections.Add(1)
-	case http.StateClosed, http.StateHijacked:
-		s.connections.Add(-1)
-	case http.StateActive, http.StateIdle:
-	}
-}
-
-// draining makes answers ask for the end of their connection while the system is
-// stopping, so that no client sends a request into a connection being closed.
-func (s *system) draining(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.stopping.Load() {
-			w.Header().Set("Connection", "close")
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-// shutdown answers what was begun, then closes the servers. The doors are closed
-// first: a connection that waits to be accepted would be lost. Then every answer
-// asks for the end of its connection, so that none is closed under a request that
-// is on its way.
-func (s *system) shutdown(ctx context.Context, listeners listeners, servers []*guard.Server) error {
-	s.stopping.Store(true)
-	for _, h := range s.healths {
-		h.SetDraining(true)
-	}
-	s.logger.Info("stopping: answering what was begun")
-	listeners.close()
-	for _, service := range s.services { // only now: their clients come again at once
-		service.EndStreams()
-	}
-	for end := time.Now().Add(drain); s.connections.Load() > 0 && time.Now().Before(end); {
-		time.Sleep(5 * time.Millisecond)
-	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	var errs []error
-	for _, server := range servers {
-		errs = append(errs, server.Shutdown(ctx))
-	}
-	return errors.Join(errs...)
 }
 
 // caughtUp waits until the graph holds what the logs held at the start.
@@ -336,30 +205,13 @@ func (s *system) caughtUp(ctx context.Context) error {
 	return nil
 }
 
-// watch returns why a log stopped by itself: the process has to end then.
-func watch(ctx context.Context, store *eventstore.Store) error {
-	select {
-	case <-store.Done():
-		return store.Err()
-	case <-ctx.Done():
-		return nil
-	}
-}
-
-// ignoreCanceled turns the end that was asked for into none.
-func ignoreCanceled(err error) error {
-	if errors.Is(err, context.Canceled) {
-		return nil
-	}
-	return err
-}
-
 // close closes what is open: what was queued is committed first.
 func (s *system) close() error {
 	var errs []error
 	if s.admin != nil {
 		s.admin.Close() // a rebuild needs the logs
 	}
+	errs = append(errs, s.resources.close())
 	for _, store := range []*eventstore.Store{s.friendStore, s.userStore} {
 		if store != nil {
 			errs = append(errs, store.Close())

@@ -65,8 +65,11 @@ func sequence(events []Event) iter.Seq2[Event, error] {
 // audit holds both logs against the ledger.
 func auditBoth(t *testing.T, l *Ledger, u, f []Event) (violations []string) {
 	t.Helper()
-	for log, events := range map[string][]Event{userLog: u, friendLog: f} {
-		found, err := l.Audit(log, sequence(events))
+	for _, one := range []struct {
+		log    string
+		events []Event
+	}{{userLog, u}, {friendLog, f}} { // in this order: friendships are held against who is erased
+		found, err := l.Audit(one.log, sequence(one.events))
 		if err != nil {
 			t.Fatal(err)
 		}

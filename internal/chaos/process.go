@@ -13,12 +13,14 @@ import (
 	"time"
 )
 
-// Process runs a system as a child process, to be killed.
+// Process runs a system, or a part of one, as a child process, to be killed.
 type Process struct {
 	Binary string
 	Data   string   // its data folder
 	Dir    string   // a folder for what the harness needs
 	Env    []string // variables beside those of this process
+	// Args are the command and its flags. None: everything in one process, on Data.
+	Args []string
 
 	cmd    *exec.Cmd
 	output output
@@ -30,15 +32,22 @@ type Process struct {
 // the race detector included.
 const startTimeout = time.Minute
 
-// Start starts the system and returns the address of its gateway once it serves.
+// Start starts the system and returns the address of its gateway once it serves; "" if
+// it is a part of one that has none.
 func (p *Process) Start(ctx context.Context) (address string, err error) {
-	ready := filepath.Join(p.Dir, "ready.json")
+	args := p.Args
+	if len(args) == 0 {
+		args = []string{
+			"up", "--data", p.Data, "--edge-addr", "127.0.0.1:0",
+			"--user-addr", "off", "--friend-addr", "off", "--recommendation-addr", "off",
+		}
+	}
+	ready := filepath.Join(p.Dir, args[0]+".ready.json")
 	if err := os.Remove(ready); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return "", fmt.Errorf("remove the last ready file: %w", err)
 	}
 	//nolint:gosec,noctx // the binary under test; it is ended by Kill, not by a context
-	p.cmd = exec.Command(p.Binary, "up", "--data", p.Data, "--ready-file", ready, "--log-level", "warn",
-		"--edge-addr", "127.0.0.1:0", "--user-addr", "off", "--friend-addr", "off", "--recommendation-addr", "off")
+	p.cmd = exec.Command(p.Binary, append(args, "--ready-file", ready, "--log-level", "warn")...)
 	p.output.Reset()
 	p.cmd.Env = append(os.Environ(), p.Env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output

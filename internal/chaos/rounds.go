@@ -15,9 +15,11 @@ import (
 
 // Options says what Run does.
 type Options struct {
-	Process *Process
-	Rounds  int
-	Seed    uint64
+	// Process is the system, or Services are, of which each round kills one.
+	Process  *Process
+	Services *Services
+	Rounds   int
+	Seed     uint64
 	// ReadLog returns the events of a log ("user" or "friend") after a position.
 	// It is called while the system runs.
 	ReadLog func(ctx context.Context, log string, after int64) iter.Seq2[Event, error]
@@ -36,15 +38,15 @@ const settleTimeout = time.Minute
 func Run(ctx context.Context, o Options) (violations []string, err error) {
 	r := &rounds{Options: o, ledger: NewLedger(), people: &people{forgotten: map[int64]bool{}}}
 	rnd := rand.New(rand.NewPCG(o.Seed, 0)) //nolint:gosec // repeatable on purpose
-	address, err := o.Process.Start(ctx)
+	address, err := r.start(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer o.Process.Kill()
+	defer r.killAll()
 	for n := 1; n <= o.Rounds; n++ {
 		under := 30*time.Millisecond + time.Duration(rnd.IntN(220))*time.Millisecond
-		r.killUnderLoad(ctx, address, under, rnd.Uint64())
-		if address, err = o.Process.Start(ctx); err != nil {
+		r.killUnderLoad(ctx, address, under, rnd.Uint64(), n)
+		if address, err = r.start(ctx); err != nil {
 			return nil, fmt.Errorf("round %d: %w", n, err)
 		}
 		violations, err = r.verify(ctx, address, n%fullAudit == 0 || n == o.Rounds)
@@ -55,6 +57,9 @@ func Run(ctx context.Context, o Options) (violations []string, err error) {
 			o.Round(n, r.ledger.Sent())
 		}
 	}
+	if o.Services != nil {
+		return nil, o.Services.Stop()
+	}
 	return nil, o.Process.Stop()
 }
 
@@ -64,6 +69,32 @@ type rounds struct {
 	ledger *Ledger
 	people *people
 	serial atomic.Int64
+}
+
+// start starts what is not running and returns the address of the gateway.
+func (r *rounds) start(ctx context.Context) (string, error) {
+	if r.Services != nil {
+		return r.Services.Start(ctx)
+	}
+	return r.Process.Start(ctx)
+}
+
+// kill kills what a round kills.
+func (r *rounds) kill(round int) {
+	if r.Services != nil {
+		r.Services.Kill(round)
+		return
+	}
+	r.Process.Kill()
+}
+
+// killAll leaves nothing running.
+func (r *rounds) killAll() {
+	if r.Services != nil {
+		r.Services.KillAll()
+		return
+	}
+	r.Process.Kill()
 }
 
 // load returns a load on the gateway at an address, and how to end it.
@@ -78,7 +109,7 @@ func (r *rounds) load(address string) (*load, func()) {
 
 // killUnderLoad sends commands for so long, then kills the system while they are
 // on their way.
-func (r *rounds) killUnderLoad(ctx context.Context, address string, under time.Duration, seed uint64) {
+func (r *rounds) killUnderLoad(ctx context.Context, address string, under time.Duration, seed uint64, round int) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	load, done := r.load(address)
@@ -89,7 +120,7 @@ func (r *rounds) killUnderLoad(ctx context.Context, address string, under time.D
 	case <-time.After(under):
 	case <-ctx.Done():
 	}
-	r.Process.Kill()
+	r.kill(round)
 	cancel()
 	group.Wait()
 }

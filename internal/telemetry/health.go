@@ -20,21 +20,32 @@ type Health struct {
 
 // check is one named condition of being ready.
 type check struct {
-	name string
-	run  func(context.Context) error
+	name     string
+	run      func(context.Context) error
+	optional bool
 }
 
 // Check is the result of one check; Err is nil if it is well.
 type Check struct {
-	Name string
-	Err  error
+	Name     string
+	Err      error
+	Optional bool // the service is ready without it
 }
 
 // Add adds a check. It has to be quick and to honour its context.
 func (h *Health) Add(name string, run func(context.Context) error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.checks = append(h.checks, check{name, run})
+	h.checks = append(h.checks, check{name: name, run: run})
+}
+
+// AddOptional adds a check that is shown, and that the service is ready without: it can
+// do most of its work while somebody else is away, and who takes it out of service then
+// makes two outages of one.
+func (h *Health) AddOptional(name string, run func(context.Context) error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.checks = append(h.checks, check{name: name, run: run, optional: true})
 }
 
 // SetDraining makes the service not ready, or ready again.
@@ -57,7 +68,7 @@ func (h *Health) Checks(ctx context.Context) []Check {
 	defer h.mu.RUnlock()
 	results := make([]Check, len(h.checks))
 	for i, c := range h.checks {
-		results[i] = Check{Name: c.name, Err: c.run(ctx)}
+		results[i] = Check{Name: c.name, Err: c.run(ctx), Optional: c.optional}
 	}
 	return results
 }
@@ -70,7 +81,7 @@ func (h *Health) Ready(ctx context.Context) error {
 		errs = append(errs, ErrDraining)
 	}
 	for _, c := range h.Checks(ctx) {
-		if c.Err != nil {
+		if c.Err != nil && !c.Optional {
 			errs = append(errs, fmt.Errorf("%s: %w", c.Name, c.Err))
 		}
 	}
