@@ -88,7 +88,7 @@ func (*environment) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (a
 // isSingle says whether a command runs one service by itself.
 func isSingle(command string) bool {
 	switch command {
-	case "user", "friend", "recommendation", "edge":
+	case "user", "friend", "recommendation", "edge", "discovery":
 		return true
 	}
 	return false
@@ -138,7 +138,7 @@ func springVariables() map[string][]string {
 
 // configCmd shows what a command would run with.
 type configCmd struct {
-	What string `arg:"" optional:"" default:"up" enum:"up,user,friend,recommendation,edge" help:"Of which command: ${enum} (${default}). Flags can be given for 'up' alone."`
+	What string `arg:"" optional:"" default:"up" enum:"up,user,friend,recommendation,edge,discovery" help:"Of which command: ${enum} (${default}). Flags can be given for 'up' alone."`
 	upFlags
 }
 
@@ -183,6 +183,8 @@ func (c *configCmd) flags(from *cli, con *console) (any, error) {
 	case "recommendation":
 		other.Recommendation.Broker, other.Recommendation.Graph = masked(other.Recommendation.Broker), masked(other.Recommendation.Graph)
 		return other.Recommendation.recommendationFlags, nil
+	case "discovery":
+		return other.Discovery.discoveryFlags, nil
 	}
 	return other.Edge.edgeFlags, nil
 }

@@ -71,6 +71,7 @@ type cli struct {
 	Friend         friendCmd         `cmd:"" help:"Run the service of friendships by itself."`
 	Recommendation recommendationCmd `cmd:"" help:"Run the service of recommendations by itself."`
 	Edge           edgeCmd           `cmd:"" help:"Run the gateway by itself, in front of the services."`
+	Discovery      discoveryCmd      `cmd:"" help:"Run the registry, in which clients of Eureka register and find each other."`
 	Load           loadCmd           `cmd:"" help:"Send people, friendships and questions to a running system, and report."`
 	Import         importCmd         `cmd:"" help:"Take people and friendships from files into a running system."`
 	Export         exportCmd         `cmd:"" help:"Write the people and friendships of a running system to files."`

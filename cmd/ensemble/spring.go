@@ -38,7 +38,7 @@ func springValue(command, flag string, env variables) (value string, ok bool, er
 	switch flag {
 	case "addr":
 		names := []string{"SERVER_PORT", "PORT"}
-		if command == "edge" {
+		if command == "edge" || command == "discovery" {
 			names = names[:1]
 		}
 		port, ok := first(env, names...)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ensemble/api"
+	"ensemble/discovery/eureka"
 	"ensemble/edge"
 	"ensemble/eventstore"
 	"ensemble/friend"
@@ -32,6 +33,7 @@ type system struct {
 	graph                  *memory.Backend // the one that the start began with
 	snapshots              *snapshots
 	recommendations        *recommendation.Service
+	registry               *eureka.Server
 	admin                  *api.Admin
 	snapshotEvery          time.Duration                 // how often the graph is saved; 0: only at the end
 	relays                 []func(context.Context) error // to the embedded broker, if there is one
@@ -107,7 +109,8 @@ func (s *system) wire(ctx context.Context, data string) error {
 	s.endStreams = append(s.endStreams, recommendationService.EndStreams)
 	s.healths["recommendation-service"].Add("projections", s.following)
 	s.handlers["recommendation"] = recommendationService
-	s.handlers["discovery"] = api.NewHealth(s.config("discovery-service"))
+	s.registry = eureka.NewServer(eureka.ServerConfig{})
+	s.handlers["discovery"] = registryOf(s.registry, api.NewHealth(s.config("discovery-service")))
 	s.admin = s.administration()
 	s.handlers["edge"] = s.gateway(users, friends, recommendationService) //nolint:contextcheck // a request has its own
 	return nil
@@ -174,7 +177,7 @@ func (s *system) run(ctx context.Context, listeners listeners, ready func(contex
 	err := s.process.run(ctx, listeners, work{
 		following: append(s.relays, s.people.cleared.Run, s.ending.runner.Run, s.users.Run, s.friends.Run),
 		stores:    []*eventstore.Store{s.userStore, s.friendStore},
-		beside: []func(context.Context) error{func(ctx context.Context) error {
+		beside: []func(context.Context) error{s.announceIn(s.registry), func(ctx context.Context) error {
 			s.snapshots.run(ctx, s.snapshotEvery)
 			return nil
 		}},

@@ -17,7 +17,7 @@ type upFlags struct {
 	UserAddr           string `default:"127.0.0.1:8120" placeholder:"HOST:PORT" help:"Where the service of users listens, or 'off' (${default})." json:"user-addr"`
 	FriendAddr         string `default:"127.0.0.1:8100" placeholder:"HOST:PORT" help:"Where the service of friendships listens, or 'off' (${default})." json:"friend-addr"`
 	RecommendationAddr string `default:"127.0.0.1:8110" placeholder:"HOST:PORT" help:"Where the service of recommendations listens, or 'off' (${default})." json:"recommendation-addr"`
-	DiscoveryAddr      string `default:"off" placeholder:"HOST:PORT" help:"Where the health of the registry answers; the registry itself comes in a later version (${default})." json:"discovery-addr"`
+	DiscoveryAddr      string `default:"off" placeholder:"HOST:PORT" help:"Where a registry for clients of Eureka listens, in which these services are registered (${default})." json:"discovery-addr"`
 	AdminAddr          string `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the administration listens: lag, rebuilds, profiles, metrics; or 'off' (${default})." json:"admin-addr"`
 
 	SnapshotEvery time.Duration `default:"5m" help:"How often the graph is saved, if enough has happened, so that a start need not read the logs; 0: only when it stops (${default})." json:"snapshot-every"`
