@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -130,9 +129,8 @@ func followTopics(t *testing.T, b *brokers.Broker) *published {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := newGenerations(p, graphs, topics{
-		sources: sources{users: nobody.URL, friends: nobody.URL, logger: discardLog()}, broker: b, letters: letters, again: new(sync.Map),
-	}.follow)
+	g := newGenerations(p, graphs, newTopics(
+		sources{users: nobody.URL, friends: nobody.URL, logger: discardLog()}, b, letters).follow)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- g.run(ctx) }()
@@ -245,8 +243,12 @@ func TestTopicsAreFollowedFromTheirBeginning(t *testing.T) {
 		t.Errorf("the broker is away, and lag is %+v", d)
 	}
 	b.SetAway(false)
-	if err := p.g.rebuild(t.Context(), nil); !errors.Is(err, errStartAgain) {
+	before := p.g.live.Load()
+	if err := p.g.rebuild(t.Context(), func(eventstore.Position, eventstore.Position) {}); err != nil || p.g.live.Load() == before {
 		t.Errorf("a rebuild says %v", err)
+	}
+	if again, positions, answer := p.ask(2); again != 200 || positions != "user:4, friend:3" || answer != body {
+		t.Errorf("made anew: %d %s %s", again, positions, answer)
 	}
 }
 
