@@ -20,10 +20,13 @@ import (
 // commands are refused soon. What became of a transaction whose answer was lost it asks
 // the database: its batch is there, or it never will be.
 //
-// Errors: eventstore.ErrFull, ErrAway, and ErrUnknown with ErrAway when the database
+// Errors: eventstore.ErrClosed, ErrFull, ErrAway, and ErrUnknown with ErrAway when the database
 // did not come back in time to be asked. Anything else is about the program or its
 // rights, and nothing was written.
 func (l *Log) Commit(ctx context.Context, batch []eventstore.Write) ([]eventstore.Result, error) {
+	if l.closed.Load() {
+		return nil, fmt.Errorf("commit to %s: %w", l.name, eventstore.ErrClosed)
+	}
 	patience := l.opts.Patience
 	if l.away {
 		patience = min(patience, time.Second)
@@ -183,7 +186,7 @@ func (c *commit) send(
 	switch {
 	case err == nil && l.warned:
 		// It has waited for a standby and was told to stop: durable here, but not there.
-		return nil, &pgconn.PgError{Severity: "FATAL", Code: "01000", Message: "the server did not wait for its standby"}
+		return nil, errNoStandby()
 	case err == nil && tag.String() != "COMMIT":
 		c.doubt = nil
 		return nil, &ownError{fmt.Errorf("%s: the transaction was answered with %s", l.name, tag)}
