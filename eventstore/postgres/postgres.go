@@ -110,6 +110,11 @@ func (l *Log) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open the log: %w", err)
 	}
+	return l.connectReaders(ctx)
+}
+
+// connectReaders makes the pool of those who read. It connects when somebody reads.
+func (l *Log) connectReaders(ctx context.Context) error {
 	config, err := pgxpool.ParseConfig("")
 	if err != nil {
 		return fmt.Errorf("configure the readers: %w", err)
