@@ -83,7 +83,7 @@ func TestDamageBesideTheEventsIsFound(t *testing.T) {
 	}
 	for _, what := range []string{
 		"insert into events select 6, stream, 9, previous, number, type, recorded_at, crc, data, meta, key, fingerprint from events where position = 5", // doubled
-		"update events set position = 60 where position = 5",                                                                                            // moved
+		"update events set position = 60 where position = 5", // moved
 		"update events set position = position + 10",
 		"update events set position = case position when 4 then 40 when 5 then 4 end where position > 3",
 		"delete from events where position >= 4", // its end is cut off

@@ -101,15 +101,15 @@ func TestATableMayNotTakeANameOfTheLog(t *testing.T) {
 		return list
 	}
 	for want, view := range map[string]shaped{
-		"events: the log has the name":           {{Name: "events", Columns: columns("id")}},
-		"history: the log has the name":          {{Name: "history", Columns: columns("id")}},
-		"users_green: the log":                   {{Name: "users_green", Columns: columns("id")}},
-		"users_old: the log":                     {{Name: "users_old", Columns: columns("id")}},
-		`"Users" can't be the name`:              {{Name: "Users", Columns: columns("id")}},
-		`"a b" can't be the name`:                {{Name: "fine", Columns: columns("id", "a b")}},
-		`"x;drop" can't be`:                      {{Name: "x;drop", Columns: columns("id")}},
-		`"" can't be the name`:                   {{Name: "", Columns: columns("id")}},
-		"two views share the table twice":        {{Name: "twice", Columns: columns("id")}, {Name: "twice", Columns: columns("id")}},
+		"events: the log has the name":            {{Name: "events", Columns: columns("id")}},
+		"history: the log has the name":           {{Name: "history", Columns: columns("id")}},
+		"users_green: the log":                    {{Name: "users_green", Columns: columns("id")}},
+		"users_old: the log":                      {{Name: "users_old", Columns: columns("id")}},
+		`"Users" can't be the name`:               {{Name: "Users", Columns: columns("id")}},
+		`"a b" can't be the name`:                 {{Name: "fine", Columns: columns("id", "a b")}},
+		`"x;drop" can't be`:                       {{Name: "x;drop", Columns: columns("id")}},
+		`"" can't be the name`:                    {{Name: "", Columns: columns("id")}},
+		"two views share the table twice":         {{Name: "twice", Columns: columns("id")}, {Name: "twice", Columns: columns("id")}},
 		`"` + strings.Repeat("n", 60) + `" can't`: {{Name: strings.Repeat("n", 60), Columns: columns("id")}},
 	} {
 		_, err := Open(t.Context(), "postgres://me@127.0.0.1:1/x", Options{Views: []eventstore.View{view}, Log: quiet()})

@@ -38,8 +38,8 @@ func newServer(address string) (*server, error) {
 	if err != nil {
 		return nil, errors.New("the URL of the store can't be read; it should look like postgres://role:password@host:5432/database")
 	}
-	if config.DefaultQueryExecMode == pgx.QueryExecModeSimpleProtocol {
-		return nil, errors.New("the URL of the store asks for simple_protocol, in which values come as text; leave default_query_exec_mode away, or use exec for a pooler")
+	if m := config.DefaultQueryExecMode; m == pgx.QueryExecModeExec || m == pgx.QueryExecModeSimpleProtocol { // values would go and come as text
+		return nil, errors.New("the URL of the store has a default_query_exec_mode that can't be used here; leave it away")
 	}
 	if config.ValidateConnect == nil {
 		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
