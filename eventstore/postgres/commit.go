@@ -20,10 +20,13 @@ import (
 // commands are refused soon. What became of a transaction whose answer was lost it asks
 // the database: its batch is there, or it never will be.
 //
-// Errors: eventstore.ErrFull, ErrAway, and ErrUnknown with ErrAway when the database
+// Errors: eventstore.ErrClosed, ErrFull, ErrAway, and ErrUnknown with ErrAway when the database
 // did not come back in time to be asked. Anything else is about the program or its
 // rights, and nothing was written.
 func (l *Log) Commit(ctx context.Context, batch []eventstore.Write) ([]eventstore.Result, error) {
+	if l.closed.Load() {
+		return nil, fmt.Errorf("commit to %s: %w", l.name, eventstore.ErrClosed)
+	}
 	patience := l.opts.Patience
 	if l.away {
 		patience = min(patience, time.Second)
@@ -41,7 +44,7 @@ func (l *Log) Commit(ctx context.Context, batch []eventstore.Write) ([]eventstor
 		if own, ok := errors.AsType[*ownError](err); ok {
 			return nil, own.err
 		}
-		if verdict := judge(err); !errors.Is(err, errHalf) && (verdict == again || verdict == lost) {
+		if verdict := judge(err); verdict == again || verdict == lost {
 			if sleep(ctx, pause(try)) == nil {
 				continue
 			}
@@ -53,10 +56,6 @@ func (l *Log) Commit(ctx context.Context, batch []eventstore.Write) ([]eventstor
 		return nil, l.explain(err)
 	}
 }
-
-// errHalf means that the server has committed, but was told to stop waiting for its
-// standby: asking it again tells nobody whether the standby has it.
-var errHalf = errors.New("the server has committed, but did not wait for its standby")
 
 // ownError is one that trying again would not change.
 type ownError struct{ err error }
@@ -186,7 +185,8 @@ func (c *commit) send(
 	err := l.writer.SendBatch(ctx, b).Close()
 	switch {
 	case err == nil && l.warned:
-		return nil, errHalf
+		// It has waited for a standby and was told to stop: durable here, but not there.
+		return nil, errNoStandby()
 	case err == nil && tag.String() != "COMMIT":
 		c.doubt = nil
 		return nil, &ownError{fmt.Errorf("%s: the transaction was answered with %s", l.name, tag)}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"ensemble/eventstore"
@@ -54,6 +55,12 @@ func judge(err error) verdict {
 		if passing(pg.Code) {
 			return again
 		}
+		return final
+	}
+	if _, ok := errors.AsType[*eventstore.DamageError](err); ok || errors.Is(err, pgx.ErrNoRows) {
+		return final // it was answered
+	}
+	if _, ok := errors.AsType[pgx.ScanArgError](err); ok {
 		return final
 	}
 	return lost // the network, or a time limit, after which pgx closes the connection

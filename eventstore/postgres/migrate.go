@@ -48,7 +48,9 @@ func Migrate(ctx context.Context, address string, opts MigrateOptions) error {
 	}
 	defer hangUp(ctx, conn)
 	m := migration{server: server, schema: o.Schema, views: views, log: o.Log, role: opts.Role}
-	err = errors.Join(server.check(conn), m.run(ctx, conn))
+	if err = server.check(conn); err == nil {
+		err = m.run(ctx, conn)
+	}
 	if err != nil {
 		return fmt.Errorf("migrate %s: %w", server.name, server.masked(err))
 	}
@@ -62,40 +64,45 @@ type migration struct {
 	views  *views
 	log    *slog.Logger
 	role   string // that is granted what serving takes
+	found  int    // version of the schema, as needed has seen it
 }
 
 // migrateLock keeps two migrations of one database apart.
 const migrateLock = lockClass<<32 | 1
 
-// ensure migrates if need be. Without the rights to, it says so.
+// needed says whether there is something to migrate, and refuses a schema that is too new.
+func (m *migration) needed(ctx context.Context, conn *pgx.Conn) (bool, error) {
+	var err error
+	if m.found, err = m.version(ctx, conn); err != nil {
+		return false, err
+	}
+	switch known := len(migrations()); {
+	case m.found > known+1:
+		return false, &ownError{&VersionError{Store: m.server.name, Found: m.found, Known: known}}
+	case m.found < known:
+		return true, nil
+	}
+	stale, err := m.stale(ctx, conn)
+	return len(stale) > 0, err
+}
+
+// ensure migrates. Without the rights to, it says so.
 func (m *migration) ensure(ctx context.Context, conn *pgx.Conn) error {
-	found, err := m.version(ctx, conn)
-	if err != nil {
-		return err
-	}
-	known := len(migrations())
-	if found > known+1 {
-		return &ownError{&VersionError{Store: m.server.name, Found: found, Known: known}}
-	}
-	if found >= known {
-		stale, err := m.stale(ctx, conn)
-		if err != nil || len(stale) == 0 {
-			return err
-		}
-	}
-	err = m.run(ctx, conn)
+	err := m.run(ctx, conn)
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "42501" { // insufficient privilege
-		return &ownError{&VersionError{Store: m.server.name, Found: found, Known: known}}
+		return &ownError{&VersionError{Store: m.server.name, Found: m.found, Known: len(migrations())}}
 	}
 	return err
 }
 
-// version returns the version of the schema, 0 if there is none.
+// version returns the version of the schema, 0 if there is none. A table of that name
+// that somebody else has made, as Flyway did, is not ours.
 func (m *migration) version(ctx context.Context, conn *pgx.Conn) (version int, err error) {
 	var exists bool
 	// to_regclass may remember that there was none before another replica made it.
-	err = conn.QueryRow(ctx, `select exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace
-		where n.nspname = $1 and c.relname = 'schema_version')`, m.schema).Scan(&exists)
+	err = conn.QueryRow(ctx, `select exists (
+		select from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
+		where n.nspname = $1 and c.relname = 'schema_version' and a.attname = 'one')`, m.schema).Scan(&exists)
 	if err != nil || !exists {
 		return 0, err
 	}

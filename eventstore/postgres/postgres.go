@@ -100,8 +100,8 @@ func (o Options) withDefaults() Options {
 
 // open connects, and brings the schema to where this program needs it.
 func (l *Log) open(ctx context.Context) error {
-	err := l.patiently(ctx, func(context.Context) error {
-		err := l.prepareSchema(ctx) // which takes as long as the log is, when views are made anew
+	err := l.patiently(ctx, func(limit context.Context) error {
+		err := l.prepareSchema(ctx, limit)
 		if err != nil && hopeless(err) {
 			return &ownError{err}
 		}
@@ -110,6 +110,11 @@ func (l *Log) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open the log: %w", err)
 	}
+	return l.connectReaders(ctx)
+}
+
+// connectReaders makes the pool of those who read. It connects when somebody reads.
+func (l *Log) connectReaders(ctx context.Context) error {
 	config, err := pgxpool.ParseConfig("")
 	if err != nil {
 		return fmt.Errorf("configure the readers: %w", err)
@@ -124,9 +129,10 @@ func (l *Log) open(ctx context.Context) error {
 }
 
 // prepareSchema looks at the server and at the schema, and migrates it if need be and
-// the role may.
-func (l *Log) prepareSchema(ctx context.Context) error {
-	conn, err := l.server.connect(ctx)
+// the role may. Looking ends with limit; migrating takes as long as the log is, when
+// views are made anew, and ends with ctx.
+func (l *Log) prepareSchema(ctx, limit context.Context) error {
+	conn, err := l.server.connect(limit)
 	if err != nil {
 		return err
 	}
@@ -135,13 +141,20 @@ func (l *Log) prepareSchema(ctx context.Context) error {
 		return &ownError{err}
 	}
 	m := migration{server: l.server, schema: l.opts.Schema, views: l.views, log: l.opts.Log}
-	if err := m.ensure(ctx, conn); err != nil {
+	needed, err := m.needed(limit, conn)
+	if err == nil && needed {
+		err = m.ensure(ctx, conn)
+		var cancel context.CancelFunc // what comes now has its own time
+		limit, cancel = context.WithTimeout(ctx, l.opts.Patience)
+		defer cancel()
+	}
+	if err != nil {
 		return err
 	}
-	if err := l.dropLeftovers(ctx, conn); err != nil {
+	if err := l.dropLeftovers(limit, conn); err != nil {
 		return err
 	}
-	l.warnOfRisks(ctx, conn)
+	l.warnOfRisks(limit, conn)
 	return nil
 }
 

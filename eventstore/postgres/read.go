@@ -35,7 +35,7 @@ func newStatements(schema string) statements {
 			from {s}.schema_version v left join (select * from {s}.commits order by first desc limit 1) c on true`,
 		ends: `select n.name, coalesce(e.version, 0), coalesce(e.position, 0) from (
 				select unnest($1::text[]) union
-				select a.category || '-' || coalesce(c.highest, 0) + i
+				select a.category || '-' || coalesce(c.highest, 0)::numeric + i
 				from unnest($2::text[], $3::bigint[]) a(category, count)
 				left join {s}.counters c using (category), generate_series(1, a.count) i
 			) n(name) left join lateral (
@@ -185,7 +185,7 @@ func (d *decoder) decode(v [][]byte, r *stored) (err error) {
 	sum := d.check.Sum(eventstore.Record{
 		Event: e, Name: name, Meta: meta, Previous: r.previous, Key: v[10], Fingerprint: v[11],
 	})
-	if want := uint32(integer(v[7])); sum != want {
+	if want := integer(v[7]); int64(sum) != want {
 		return fmt.Errorf("its checksum is %08x instead of %08x", sum, want)
 	}
 	return nil

@@ -78,7 +78,9 @@ func (l *Log) lockRebuilds(ctx context.Context, conn *pgx.Conn) (alone bool, err
 // tidyUp drops the tables that nobody reads. When it can't, they stay until the next
 // opening or rebuild; commits fill them meanwhile, and nothing else is wrong.
 func (l *Log) tidyUp(ctx context.Context, conn *pgx.Conn) {
-	if _, err := conn.Exec(context.WithoutCancel(ctx), in(l.opts.Schema, "select {s}.drop_green()")); err != nil {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.opts.Patience)
+	defer cancel()
+	if _, err := conn.Exec(ctx, in(l.opts.Schema, "select {s}.drop_green()")); err != nil {
 		l.opts.Log.Warn("tables that a rebuild needs no more are still there; the next start drops them",
 			"log", l.name, "error", l.server.masked(err))
 	}
@@ -125,7 +127,7 @@ func (r *rebuild) explain(err error) error {
 
 // make does everything up to the flip.
 func (r *rebuild) make(ctx context.Context) error {
-	err := r.step(ctx, func(tx pgx.Tx) (err error) {
+	err := r.step(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
 		if r.seen, err = r.head(ctx, tx.Conn()); err != nil { // what came before did not come since
 			return err
 		}
@@ -143,26 +145,43 @@ func (r *rebuild) make(ctx context.Context) error {
 	if err := r.compare(ctx); err != nil {
 		return err
 	}
-	return r.step(ctx, func(tx pgx.Tx) error {
+	return r.step(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		var err error
 		if r.found.Position, err = r.head(ctx, tx.Conn()); err != nil {
 			return err
 		}
-		return r.call(ctx, tx, "flip")
+		return r.flip(ctx, tx)
 	})
+}
+
+// flip lets the green tables take over, unless they are gone: a migration that makes
+// other tables of views drops them.
+func (r *rebuild) flip(ctx context.Context, tx pgx.Tx) error {
+	var green int
+	err := tx.QueryRow(ctx, in(r.log.opts.Schema, "select count(*) from {s}.views where green and name = any($1)"), r.log.views.sorted()).Scan(&green)
+	if err != nil {
+		return err
+	}
+	if green != len(r.log.views.tables) {
+		return fmt.Errorf("%w: a migration has dropped what was rebuilt; begin again", eventstore.ErrRebuilding)
+	}
+	return r.call(ctx, tx, "flip")
 }
 
 // step runs one transaction under the lock of the log, between two commits of this
 // replica. The transaction is tried again while something that passes is in its way,
-// such as a long query of somebody else on a table that is to get another name.
-func (r *rebuild) step(ctx context.Context, fn func(pgx.Tx) error) error {
+// such as a long query of somebody else on a table that is to get another name. While it
+// runs no command of this replica is answered, so a silent line ends it after a while.
+func (r *rebuild) step(ctx context.Context, fn func(context.Context, pgx.Tx) error) error {
 	for try := 0; ; try++ {
 		err := r.how.Step(ctx, func() error {
+			ctx, cancel := context.WithTimeout(ctx, 3*r.log.opts.Patience)
+			defer cancel()
 			return pgx.BeginFunc(ctx, r.conn, func(tx pgx.Tx) error {
 				if err := r.call(ctx, tx, "take_lock"); err != nil {
 					return err
 				}
-				return fn(tx)
+				return fn(ctx, tx)
 			})
 		})
 		if err == nil || judge(err) != again || r.conn.IsClosed() || try == 10 {
@@ -200,7 +219,7 @@ func (r *rebuild) slice(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.step(ctx, func(tx pgx.Tx) error {
+	return r.step(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if err := r.apply(ctx, tx, changes); err != nil {
 			return err
 		}

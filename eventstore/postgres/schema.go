@@ -2,8 +2,11 @@ package postgres
 
 import (
 	_ "embed" // the schema
+	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -29,8 +32,22 @@ var firstVersion string
 // in puts the name of the schema into a script.
 func in(schema, script string) string {
 	name := pgx.Identifier{schema}.Sanitize()
-	literal := "'" + strings.ReplaceAll(schema, "'", "''") + "'"
-	return strings.NewReplacer("{s}", name, "{q}", literal, "{class}", strconv.Itoa(lockClass)).Replace(script)
+	return strings.NewReplacer(
+		"{s}", name, "{q}", literal(schema), "{events}", literal(name+".events"), "{class}", strconv.Itoa(lockClass),
+	).Replace(script)
+}
+
+// literal returns a text as SQL writes it.
+func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+
+// checkSchema refuses names that Postgres would cut off or keeps for itself, and those
+// that would end the text of a function ($) or look like a mark in a script ({).
+func checkSchema(name string) error {
+	strange := func(r rune) bool { return unicode.IsControl(r) || strings.ContainsRune("${}", r) }
+	if name == "" || len(name) > 63 || !utf8.ValidString(name) || strings.ContainsFunc(name, strange) || strings.HasPrefix(name, "pg_") {
+		return fmt.Errorf("%q can't be the name of the schema: use 1 to 63 bytes without $, {, } and control characters, and not pg_ at the beginning", name)
+	}
+	return nil
 }
 
 // ownTables lists the tables of a log that are not those of its views.

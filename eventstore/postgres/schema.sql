@@ -1,6 +1,6 @@
 -- Version 1 of the schema of a log. What every column means is in docs/format/postgres.md.
--- {s} is the name of the schema, {q} the same as a text, {class} the upper half of the
--- numbers of our advisory locks. Released versions are never changed.
+-- {s} is the name of the schema, {q} the same as a text, {events} the name of the table of
+-- events as a text, {class} the upper half of the numbers of our advisory locks. Released versions are never changed.
 
 create table {s}.schema_version (
 	one     boolean primary key default true check (one),
@@ -68,7 +68,7 @@ create view {s}.history as
 
 create function {s}.take_lock() returns void
 language sql volatile security definer set search_path = pg_catalog, pg_temp as $$
-	select pg_advisory_xact_lock(({class}::bigint << 32) | '{s}.events'::regclass::oid::bigint)
+	select pg_advisory_xact_lock(({class}::bigint << 32) | {events}::regclass::oid::bigint)
 $$;
 
 create function {s}.timeline() returns integer

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -37,6 +38,9 @@ func newServer(address string) (*server, error) {
 	if err != nil {
 		return nil, errors.New("the URL of the store can't be read; it should look like postgres://role:password@host:5432/database")
 	}
+	if m := config.DefaultQueryExecMode; m == pgx.QueryExecModeExec || m == pgx.QueryExecModeSimpleProtocol { // values would go and come as text
+		return nil, errors.New("the URL of the store has a default_query_exec_mode that can't be used here; leave it away")
+	}
 	if config.ValidateConnect == nil {
 		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
 	}
@@ -55,18 +59,34 @@ func newServer(address string) (*server, error) {
 	}
 	name := url.URL{Scheme: "postgres", Host: config.Host, Path: config.Database, User: url.User(config.User)}
 	if !strings.HasPrefix(config.Host, "/") {
-		name.Host = fmt.Sprintf("%s:%d", config.Host, config.Port)
+		name.Host = net.JoinHostPort(config.Host, fmt.Sprint(config.Port))
 	}
 	return &server{config: config, name: name.String()}, nil
 }
 
-// masked returns an error that does not hold the password.
+// masked returns an error whose text does not hold the password. It is still what it
+// was for who compares: a password may be a word of everyday, such as postgres.
 func (s *server) masked(err error) error {
 	if secret := s.config.Password; secret != "" && strings.Contains(err.Error(), secret) {
-		return errors.New(strings.ReplaceAll(err.Error(), secret, "xxxxx"))
+		return &maskedError{strings.ReplaceAll(err.Error(), secret, "xxxxx"), err}
 	}
 	return err
 }
+
+// maskedError has a text of its own. It can't be unwrapped step by step, only asked.
+type maskedError struct {
+	text string
+	err  error
+}
+
+// Error implements error.
+func (e *maskedError) Error() string { return e.text }
+
+// Is says what errors.Is says of the error behind it.
+func (e *maskedError) Is(target error) bool { return errors.Is(e.err, target) }
+
+// As does what errors.As does with the error behind it.
+func (e *maskedError) As(target any) bool { return errors.As(e.err, target) }
 
 // connect opens a connection to the primary.
 func (s *server) connect(ctx context.Context) (*pgx.Conn, error) {

@@ -114,11 +114,11 @@ func (t *table) ddl(schema string) string {
 		}
 	}
 	var sql strings.Builder
-	fmt.Fprintf(&sql, in(schema, "create table {s}.{table} (%s);"), strings.Join(cols, ", "))
+	fmt.Fprintf(&sql, "create table {s}.{table} (%s);", strings.Join(cols, ", "))
 	for _, c := range t.def.Indexes {
-		fmt.Fprintf(&sql, in(schema, " create index on {s}.{table} (%s, %s);"), c, t.def.Columns[0].Name)
+		fmt.Fprintf(&sql, " create index on {s}.{table} (%s, %s);", c, t.def.Columns[0].Name)
 	}
-	return sql.String()
+	return in(schema, sql.String())
 }
 
 // writer returns the function that changes rows of the table, and of its green
@@ -140,7 +140,7 @@ func (t *table) writer(schema string) string {
 	change := func(suffix string) string {
 		return fmt.Sprintf(`		delete from %[1]s%[2]s where %[3]s = any(p_gone);
 		insert into %[1]s%[2]s (%[4]s) select * from unnest(%[5]s) on conflict (%[3]s) do %[6]s;
-`, t.name, suffix, t.def.Columns[0].Name, strings.Join(columnsOf(t.def), ", "), strings.Join(args, ", "), onConflict)
+`, "{s}."+t.def.Name, suffix, t.def.Columns[0].Name, strings.Join(columnsOf(t.def), ", "), strings.Join(args, ", "), onConflict)
 	}
 	return in(schema, fmt.Sprintf(`
 create or replace function {s}.write_%s(%s, p_green boolean) returns void

@@ -36,8 +36,8 @@ func (l *Log) Verify(ctx context.Context, progress func(done, total eventstore.P
 		return v, l.explain(err)
 	}
 	defer hangUp(ctx, conn)
-	// One snapshot for all of it: the transaction is idle, and its statements under way,
-	// while this process computes.
+	// One snapshot for all of it: the transaction is idle while this process computes, and a
+	// statement takes as long as this process needs for what it reads.
 	if _, err := conn.Exec(ctx, "set idle_in_transaction_session_timeout = 0; set statement_timeout = 0"); err != nil {
 		return v, l.explain(err)
 	}
@@ -209,16 +209,21 @@ func (v *verification) sum(values []eventstore.Value) uint64 {
 // ends checks what is beside the events: that none lies beyond the last commit, the
 // counters, the lineage.
 func (v *verification) ends(ctx context.Context, tx pgx.Tx) error {
-	var beyond, fork eventstore.Position
-	err := tx.QueryRow(ctx, v.sql("select (select coalesce(max(position), 0) from {s}.events), (select coalesce(max(first), 0) from {s}.lineage)")).
-		Scan((*int64)(&beyond), (*int64)(&fork))
+	var beyond, name, fork eventstore.Position
+	err := tx.QueryRow(ctx, v.sql(`select (select coalesce(max(position), 0) from {s}.events),
+			coalesce((select first from {s}.lineage order by first limit 1), 0),
+			coalesce((select first from {s}.lineage order by first desc limit 1), 0)`)).
+		Scan((*int64)(&beyond), (*int64)(&name), (*int64)(&fork))
 	if err != nil {
 		return err
 	}
 	if beyond != v.position {
 		return v.log.damage(v.position+1, "there are events up to %d that no commit holds", beyond)
 	}
-	if fork < 1 || fork > v.position+1 {
+	if name != 1 {
+		return v.log.damage(0, "the lineage does not begin at position 1")
+	}
+	if fork > v.position+1 {
 		return v.log.damage(v.position+1, "the log ends before position %d, where its lineage says it goes on", fork)
 	}
 	rows, err := tx.Query(ctx, v.sql("select category, highest from {s}.counters"))
@@ -231,9 +236,15 @@ func (v *verification) ends(ctx context.Context, tx pgx.Tx) error {
 	if _, err := pgx.ForEachRow(rows, []any{&category, &highest}, func() error { found[category] = highest; return nil }); err != nil {
 		return err
 	}
+	for category, highest := range found {
+		if want := v.numbers[category]; highest != want {
+			return v.log.damage(0, "the counter of %s is at %d, the events say %d", category, highest, want)
+		}
+		delete(v.numbers, category)
+	}
 	for category, want := range v.numbers {
-		if found[category] != want {
-			return v.log.damage(0, "the counter of %s is at %d, the events say %d", category, found[category], want)
+		if want != 0 {
+			return v.log.damage(0, "the counter of %s is missing, the events say %d", category, want)
 		}
 	}
 	return nil

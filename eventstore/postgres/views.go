@@ -19,6 +19,9 @@ type views struct {
 
 // newViews prepares the statements of all views.
 func newViews(schema string, list []eventstore.View) (*views, error) {
+	if err := checkSchema(schema); err != nil {
+		return nil, err
+	}
 	v := &views{list: list, tables: map[string]*table{}}
 	for i, view := range list {
 		for _, def := range view.Tables() {
@@ -89,15 +92,26 @@ func (t *table) read(ctx context.Context, on interface {
 	}
 	defer rows.Close()
 	for rows.Next() {
-		list = append(list, t.row(rows.RawValues()))
+		row, err := t.row(rows.RawValues())
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, row)
 	}
 	return list, rows.Err()
 }
 
-// row reads a row in its binary form.
-func (t *table) row(columns [][]byte) []eventstore.Value {
+// row reads a row in its binary form. Somebody may have changed the type of a column,
+// which is not served as something else.
+func (t *table) row(columns [][]byte) ([]eventstore.Value, error) {
 	values := make([]eventstore.Value, len(columns))
 	for i, c := range t.def.Columns {
+		if columns[i] == nil || c.Type != eventstore.TextColumn && len(columns[i]) != 8 {
+			return nil, &eventstore.DamageError{
+				Log: t.name, Reason: fmt.Sprintf("column %s is not a %s", c.Name, t.types[i]),
+				Hint: "The events are not affected: drop the table and its row of views, and start with the role of the owner",
+			}
+		}
 		switch c.Type {
 		case eventstore.TextColumn:
 			values[i] = eventstore.Text(string(columns[i]))
@@ -107,5 +121,5 @@ func (t *table) row(columns [][]byte) []eventstore.Value {
 			values[i] = eventstore.Int(integer(columns[i]))
 		}
 	}
-	return values
+	return values, nil
 }

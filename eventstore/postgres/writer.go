@@ -61,6 +61,10 @@ func (l *Log) rollBack(ctx context.Context) {
 
 // landed asks what became of a transaction whose answer was lost. Who gets the lock
 // knows that the transaction has ended: it held the lock when it was sent its end.
+//
+// If it is there, that is known here and not yet of a synchronous standby: whoever waited
+// for it was told to stop, or ended. So this transaction leaves a mark behind it in the
+// write-ahead log, and its own end waits until the standby has both.
 func (l *Log) landed(ctx context.Context, d *doubt) (landed bool, err error) {
 	b := &pgx.Batch{}
 	b.Queue("begin")
@@ -78,6 +82,31 @@ func (l *Log) landed(ctx context.Context, d *doubt) (landed bool, err error) {
 		b.Queue(l.sql.landedKey, d.key, d.id).QueryRow(scan)
 	}
 	err = l.writer.SendBatch(ctx, b).Close()
+	if err == nil && landed {
+		err = l.flush(ctx)
+	}
 	l.rollBack(ctx)
 	return landed, err
+}
+
+// flush ends the transaction so that everything before it is as durable as a commit.
+func (l *Log) flush(ctx context.Context) error {
+	b := &pgx.Batch{}
+	b.Queue("select set_config('synchronous_commit', 'on', true) where current_setting('synchronous_commit') <> 'remote_apply'")
+	b.Queue("select pg_logical_emit_message(true, 'ensemble', '')")
+	b.Queue("commit")
+	l.warned = false
+	if err := l.writer.SendBatch(ctx, b).Close(); err != nil {
+		return err
+	}
+	if l.warned {
+		return errNoStandby()
+	}
+	return nil
+}
+
+// errNoStandby is for an end of a transaction that did not wait for its standby, because
+// somebody told it to stop. Nobody knows the outcome then.
+func errNoStandby() error {
+	return &pgconn.PgError{Severity: "FATAL", Code: "01000", Message: "the server did not wait for its standby"}
 }
