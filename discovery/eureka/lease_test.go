@@ -18,9 +18,13 @@ func fleet(r *registry, n int) (beat func(from int, length time.Duration)) {
 		time.Sleep(time.Second)
 	}
 	return func(from int, length time.Duration) {
-		for end := time.Now().Add(length); time.Now().Before(end); time.Sleep(30 * time.Second) {
-			for i := from; i < n; i++ {
-				r.call(http.MethodPut, fmt.Sprint("/eureka/apps/FLEET/", i), "")
+		for end := time.Now().Add(length); time.Now().Before(end); {
+			for i := range n {
+				if i >= from {
+					r.call(http.MethodPut, fmt.Sprint("/eureka/apps/FLEET/", i), "")
+				}
+				time.Sleep(30 * time.Second / time.Duration(n))
+				r.instances("/eureka/apps/delta") // somebody always looks
 			}
 		}
 	}

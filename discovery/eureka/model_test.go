@@ -196,7 +196,7 @@ type move struct {
 func drawMove(t *rapid.T) move {
 	status := rapid.SampledFrom([]string{"UP", "UP", "UP", "DOWN", "STARTING", "OUT_OF_SERVICE", "UNKNOWN"})
 	return move{
-		what:   rapid.SampledFrom([]string{"register", "register", "register", "renew", "renew", "cancel", "order", "take back", "describe", "nothing"}).Draw(t, "what"),
+		what:   rapid.SampledFrom([]string{"register", "register", "register", "renew", "renew", "cancel", "order", "take back", "describe", "describe", "a while"}).Draw(t, "what"),
 		app:    rapid.SampledFrom([]string{"A", "B"}).Draw(t, "app"),
 		id:     rapid.SampledFrom([]string{"1", "2", "3", "4"}).Draw(t, "id"),
 		status: status.Draw(t, "status"),
@@ -205,14 +205,19 @@ func drawMove(t *rapid.T) move {
 	}
 }
 
-// step makes a move in the registry and in the model, lets a client poll, and compares.
-func (w *world) step(m move) {
-	time.Sleep(m.wait)
+// wait lets time pass, in which leases end.
+func (w *world) wait(d time.Duration) {
+	time.Sleep(d)
 	for name, b := range w.model {
 		if time.Since(b.renewed) >= 90*time.Second {
 			delete(w.model, name)
 		}
 	}
+}
+
+// step makes a move in the registry and in the model, lets a client poll, and compares.
+func (w *world) step(m move) {
+	w.wait(m.wait)
 	name := m.app + "/" + m.id
 	path, b := "/eureka/apps/"+name, w.model[name]
 	found := http.StatusOK
@@ -251,6 +256,17 @@ func (w *world) step(m move) {
 			if order != "UNKNOWN" || b.order != "UNKNOWN" {
 				b.status, b.order = m.status, order
 			}
+		}
+	case "a while": // in which the delta runs empty, and everybody stays
+		for range 7 {
+			w.wait(30 * time.Second)
+			for name, b := range w.model {
+				if b.status != "UNKNOWN" {
+					w.wants(http.StatusOK, http.MethodPut, "/eureka/apps/"+name, "")
+					b.renewed = time.Now()
+				}
+			}
+			w.poll(m)
 		}
 	case "describe":
 		w.wants(found, http.MethodPut, path+"/metadata?k="+fmt.Sprint(time.Now().UnixMilli()), "")
