@@ -46,6 +46,7 @@ test-backends: ## start Postgres, Kafka and Neo4j, run the tests that need them,
 	scripts/backends up
 	eval "$$(scripts/backends env)" && ENSEMBLE_REQUIRE=pg,kafka,neo4j \
 		go test -race -count=1 -shuffle=on -timeout 10m $$($(SERVED))
+	eval "$$(scripts/backends env)" && ENSEMBLE_REQUIRE=pg,kafka,neo4j go test -count=1 -timeout 5m -run 'Neo4j' ./cmd/ensemble
 
 .PHONY: test-eureka
 test-eureka: ## have real clients of Eureka (Go, Node, Prometheus) use the registry; downloads them

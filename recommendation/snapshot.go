@@ -106,7 +106,8 @@ type Mark struct {
 }
 
 // Holds says whether a mark is in the log. When another log takes the place of the one that
-// the mark is from, it has another event at that position, of another time.
+// the mark is from, it has another event at that position, of another time. Feeds have times
+// in milliseconds, so it is those that are compared.
 //
 // Errors: [ErrOtherLog], those of the log.
 func (l *Log) Holds(ctx context.Context, m Mark) error {
@@ -117,7 +118,7 @@ func (l *Log) Holds(ctx context.Context, m Mark) error {
 	if err != nil {
 		return fmt.Errorf("read event %d of the log of %ss: %w", m.Position, l.Name, err)
 	}
-	if len(last) != 1 || last[0].Position != m.Position || !last[0].Time.Equal(m.Time) {
+	if len(last) != 1 || last[0].Position != m.Position || last[0].Time.UnixMilli() != m.Time.UnixMilli() {
 		return fmt.Errorf("%w: event %d of the log of %ss is another one", ErrOtherLog, m.Position, l.Name)
 	}
 	return nil

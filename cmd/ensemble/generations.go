@@ -36,6 +36,7 @@ import (
 type generations struct {
 	config   api.Config
 	graphs   graphs
+	shared   bool // there is one graph for all generations, in a database, and others use it, too
 	follow   follow
 	logger   *slog.Logger
 	waiting  *api.Service // answers before there is a graph
@@ -139,10 +140,10 @@ func (g *generations) wait(ctx context.Context) error {
 }
 
 // run makes generation after generation, until the context ends or one of them ends for
-// another reason than a log that was replaced.
+// another reason than a log that was replaced, or a database that was emptied.
 func (g *generations) run(ctx context.Context) error {
-	for {
-		backend, err := g.graphs(ctx, g.next.Load() != nil)
+	for replaced := false; ; {
+		backend, err := g.graphs(ctx, replaced)
 		if err != nil {
 			return err
 		}
@@ -155,14 +156,18 @@ func (g *generations) run(ctx context.Context) error {
 			g.promote(next) //nolint:contextcheck // a request has its own
 			return g.doubted(ctx)
 		})
+		replaced = errors.Is(err, errReplaced)
 		switch {
 		case errors.Is(err, errDoubted):
 			g.logger.Info("the graph is made anew, and the old one answers until then")
 			continue
-		case !errors.Is(err, errReplaced):
+		case !replaced && !errors.Is(err, recommendation.ErrEmptied):
 			return err
 		}
-		g.logger.Warn("a log is another one by now; the graph is made anew, and the old one answers until then", "error", err)
+		if g.shared {
+			g.live.Store(nil) // it is the same graph, and not whole before it is made anew
+		}
+		g.logger.Warn("the graph is made anew; an old one in memory answers until then", "because", err)
 	}
 }
 
@@ -264,11 +269,17 @@ func (g *generations) projections() []api.Projected {
 	return list
 }
 
+// errEmptyIt means that a graph is not this process's alone to make anew.
+var errEmptyIt = errors.New("a graph in a database is made anew when somebody empties it (MATCH (n) DETACH DELETE n)")
+
 // rebuild makes the graph that answers anew.
 func (g *generations) rebuild(ctx context.Context, progress func(done, total eventstore.Position)) error {
 	one := g.live.Load()
 	if one == nil {
 		return g.behind()
+	}
+	if g.shared {
+		return errEmptyIt
 	}
 	from := recommendation.Followers{Users: one.logs[0].runner, Friends: one.logs[1].runner}
 	if from.Users == nil || from.Friends == nil {

@@ -19,7 +19,7 @@ import (
 type graphs func(ctx context.Context, again bool) (recommendation.Backend, error)
 
 // openGraph returns where graphs are kept. A database has one: it is emptied for the next
-// generation, and answers what is in it meanwhile. Its logs are those of the sources.
+// generation, and answers nothing meanwhile. Its logs are those of the sources.
 func openGraph(ctx context.Context, address string, from sources, r *resources) (graphs, error) {
 	if address == "memory" {
 		return func(context.Context, bool) (recommendation.Backend, error) { return memory.New(), nil }, nil

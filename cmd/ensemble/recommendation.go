@@ -84,6 +84,7 @@ func (c *recommendationCmd) open(ctx context.Context, p *process) (w work, close
 		graphs = keep.graphs(topics)
 	}
 	g := newGenerations(p, graphs, follow) //nolint:contextcheck // a request has its own
+	g.shared = c.Graph != "memory"
 	run := g.run
 	if keep != nil {
 		run = keep.keep(topics, g, c.SnapshotEvery)

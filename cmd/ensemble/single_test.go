@@ -356,10 +356,17 @@ func TestRecommendationsAreNotReadyBeforeTheyKnowWhatWasThere(t *testing.T) {
 // TestALogThatIsReplacedMakesAnotherGraph: a backup is restored, people who were created
 // since are not there any more, and the graph and the friendships of the erased are those
 // of the log that is there.
-func TestALogThatIsReplacedMakesAnotherGraph(t *testing.T) {
+func TestALogThatIsReplacedMakesAnotherGraph(t *testing.T) { putBack(t) }
+
+// putBack puts an older copy of the logs in their place while they are followed, and has
+// them grow differently. graph are arguments of the service of recommendations.
+func putBack(t *testing.T, graph ...string) {
+	t.Helper()
 	dir := t.TempDir()
 	data := filepath.Join(dir, "data")
-	a := newApart(t, data).start()
+	a := newApart(t, data)
+	a.recommendation.args = append(a.recommendation.args, graph...)
+	a.start()
 	c := a.client()
 	addAll(t, c, 3)
 	recommended(t, c, 1, 3)

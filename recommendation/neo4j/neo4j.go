@@ -107,6 +107,9 @@ func (b *Backend) Trouble() error {
 // Marks returns up to where the graph holds the log of users and that of friendships. Who
 // follows the logs asks once, and follows them from there.
 func (b *Backend) Marks(ctx context.Context) (users, friends recommendation.Mark, err error) {
+	if err := b.begin(ctx); err != nil {
+		return users, friends, fmt.Errorf("make the checkpoints in Neo4j: %w", err)
+	}
 	u, err := b.read(ctx, user.Category)
 	if err != nil {
 		return users, friends, fmt.Errorf("read the checkpoints in Neo4j: %w", err)

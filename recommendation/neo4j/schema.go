@@ -49,7 +49,7 @@ func (b *Backend) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := b.run(ctx, makeCheckpoints, map[string]any{"logs": []string{user.Category, friend.Category}}); err != nil {
+	if err := b.begin(ctx); err != nil {
 		return err
 	}
 	others, err := ask(ctx, b, neo4j.AccessModeWrite, strangers, nil, first)
@@ -61,6 +61,11 @@ func (b *Backend) prepare(ctx context.Context) error {
 			"empty the database (MATCH (n) DETACH DELETE n), and it is made anew from the logs")
 	}
 	return nil
+}
+
+// begin makes the checkpoints, if they are not there or no longer.
+func (b *Backend) begin(ctx context.Context) error {
+	return b.run(ctx, makeCheckpoints, map[string]any{"logs": []string{user.Category, friend.Category}})
 }
 
 // constraints returns the statements in the words of who answers.

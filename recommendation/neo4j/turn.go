@@ -153,10 +153,10 @@ func (b *Backend) read(ctx context.Context, log string) (checkpoint, error) {
 	return only(rows)
 }
 
-// only returns the one checkpoint that there has to be.
+// only returns the one checkpoint that there is, unless somebody has emptied the database.
 func only(rows []checkpoint) (checkpoint, error) {
 	if len(rows) != 1 {
-		return checkpoint{}, errors.New("the checkpoint was removed from the database; start again, and the graph is made anew")
+		return checkpoint{}, recommendation.ErrEmptied
 	}
 	return rows[0], nil
 }
