@@ -149,11 +149,11 @@ func openBroker(address string, r *resources) (broker.Publisher, error) {
 
 // relay sends the events of a log to its topic, if there is a broker, and returns what has
 // to run.
-func relay(p *process, b broker.Publisher, store *eventstore.Store, topic, service string, render render) []func(context.Context) error {
+func relay(p *process, b broker.Publisher, store *eventstore.Store, topic, service string, render render, at string) []func(context.Context) error {
 	if b == nil {
 		return nil
 	}
-	r := broker.NewRelay(broker.RelayConfig{Log: store, Topic: topic, Broker: b, Render: render, Logger: p.logger})
+	r := broker.NewRelay(broker.RelayConfig{Log: store, Topic: topic, Broker: b, Render: render, Logger: p.logger, Lead: leaderAt(at, topic)})
 	p.healths[service].AddOptional("broker", r.Check)
 	measureRelay(p.metrics, topic, r)
 	return []func(context.Context) error{func(ctx context.Context) error {
@@ -164,6 +164,15 @@ func relay(p *process, b broker.Publisher, store *eventstore.Store, topic, servi
 		}
 		return nil
 	}}
+}
+
+// leaderAt returns how replicas of a service with a store agree on who sends; nil for a
+// store that one process has for itself.
+func leaderAt(store, topic string) func(context.Context, func(context.Context) error) error {
+	if strings.HasPrefix(store, "postgres") {
+		return leadOn(store, "relay to topic "+topic)
+	}
+	return nil
 }
 
 // render writes an event as a record.

@@ -43,8 +43,8 @@ func (s *system) embedKafka(ctx context.Context, address string, insecure bool) 
 	}
 	s.resources.add(to.Close)
 	s.relays = append(
-		relay(s.process, to, s.userStore, user.Category, "user-service", wire.UserRecords(s.storage.keys)),
-		relay(s.process, to, s.friendStore, friend.Category, "friend-service", wire.FriendRecords())...)
+		relay(s.process, to, s.userStore, user.Category, "user-service", wire.UserRecords(s.storage.keys), ""),
+		relay(s.process, to, s.friendStore, friend.Category, "friend-service", wire.FriendRecords(), "")...)
 	s.logger.Warn("a broker for demonstrations is embedded; what is in it is gone when this process ends", "kafka", address)
 	return nil
 }

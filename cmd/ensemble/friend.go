@@ -84,7 +84,7 @@ func (c *friendCmd) open(ctx context.Context, p *process) (w work, closeAll func
 	p.healths["friend-service"].AddOptional("user-service", ending.feed.answers)
 	admin := c.office(p, log, store, directory)
 	r.add(func() error { admin.Close(); return nil })
-	following := append(relay(p, b, store, friend.Category, "friend-service", wire.FriendRecords()), ending.run)
+	following := append(relay(p, b, store, friend.Category, "friend-service", wire.FriendRecords(), c.Store), ending.run)
 	return work{following: following, stores: []*eventstore.Store{store}}, r.close, nil
 }
 

@@ -81,7 +81,7 @@ func (c *userCmd) open(ctx context.Context, p *process) (w work, closeAll func()
 		Rebuilds:    map[string]api.Rebuild{"users": rebuildViews(log, store)},
 	})
 	r.add(func() error { admin.Close(); return nil }) // a rebuild needs the log
-	following := append(relay(p, b, store, user.Category, "user-service", wire.UserRecords(keys)), people.cleared.Run)
+	following := append(relay(p, b, store, user.Category, "user-service", wire.UserRecords(keys), c.Store), people.cleared.Run)
 	return work{following: following, stores: []*eventstore.Store{store}}, r.close, nil
 }
 
