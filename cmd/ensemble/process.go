@@ -18,6 +18,20 @@ import (
 	"ensemble/internal/telemetry"
 )
 
+// Every command that serves is put together from the same parts, each in a file of its own:
+//
+//	                    up     user    friend   recommendation   edge
+//	process.go          ●       ●        ●            ●            ●    ports, health, start and stop
+//	open.go, adapters   ●       ●        ●            ●                 what an address stands for
+//	people.go           ●       ●                                       the log of people and its service
+//	friendships.go      ●                ●                              that of friendships
+//	generations.go                                    ●                 graphs, one after the other
+//	feeds.go, topics.go         ●        ●            ●                 logs of other processes
+//	remote.go                   ●        ●            ●                 what is asked of other services
+//
+// In 'up' a follower reads the log itself, and the gateway calls handlers; apart, feeds or
+// topics and connections take their place. Nothing behind the ports knows which it is.
+
 // process is what everything that serves has: its ports, its health, what is measured,
 // and the order in which it starts and stops. 'up' and the single services differ only in
 // what they put behind the ports.

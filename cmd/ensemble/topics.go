@@ -18,6 +18,14 @@ import (
 	"ensemble/wire"
 )
 
+// Where a graph from topics begins, the first of these that there is:
+//
+//	a snapshot           the offsets and positions that were saved with it
+//	the topic            its first record, if that is the first event of the log
+//	the feed of the log  up to where the topic begins; there the two are joined
+//
+// From a system that is not ours there are no positions, and its topic is all there is.
+
 // topics are the topics of both logs at a broker. What they have no more is read from the
 // feeds.
 type topics struct {

@@ -25,6 +25,17 @@ func unknown() error {
 
 func full() error { return &refusal{http.StatusTooManyRequests, "the registry is full"} }
 
+// The life of an instance, and what of it clients see in the delta:
+//
+//	register ──► ADDED ──► heartbeat, every 30 s ──► silence for 90 s ──► DELETED
+//	    ▲          │                 │                                      │
+//	    │          │ override, metadata, another status: MODIFIED           │ 3 minutes in
+//	    │          ▼                 ▼                                      │ the delta, then
+//	    └── 404 to the next heartbeat: register again ◄─────────────────────┘ forgotten
+//
+// Nobody sweeps in the background: every request lets go of whoever is due first, so an
+// answer never names somebody whose time was up when it was asked for.
+
 // registry is who is there. Times come from the clock when a method begins, and every
 // method first lets go of those whose lease has ended.
 type registry struct {

@@ -9,6 +9,15 @@ import (
 	"ensemble/eventstore"
 )
 
+// A batch takes two round trips, in one transaction:
+//
+//	begin, take the lock, read the state ──► sequence, checksums, rows of views
+//	append, remember, rows, commit       ◄──
+//
+// The first statement takes the lock of the log, so whatever replica comes next reads what
+// this one has written. What is between the two is computed here, as it is for every other
+// driver, and the function append looks once more whether the log ends where it should.
+
 // state is what a batch is decided on: the end of the log, of its streams and of its
 // counters, and the keys that were used before. It was read under the lock of the log,
 // in the transaction that holds it, so it stays true until that ends.

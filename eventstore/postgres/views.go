@@ -11,6 +11,14 @@ import (
 	"ensemble/eventstore"
 )
 
+// The rows of views are written in the transaction that appends their events, by functions
+// of the schema that know their table: a role that serves may call those, and has no right
+// to the tables but to read them. While a view is made anew there are two tables of it,
+// and each function writes to both, so whichever answers is whole:
+//
+//	users          answers, until the flip renames the two
+//	users_green    is filled from the log, and written by every commit meanwhile
+
 // views knows the tables of all views and the statements on them.
 type views struct {
 	list   []eventstore.View
