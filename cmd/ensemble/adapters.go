@@ -28,6 +28,7 @@ import (
 //	--store   sqlite:PATH        a file of this machine
 //	          postgres://…       a database, for several replicas
 //	--keys    DIR                a folder of this machine
+//	          postgres://…       a database of their own, for several replicas
 //	--broker  none               who follows asks for the feed of events
 //	          kafka://HOST:PORT  topics, beside the feeds
 //	--graph   memory             in this process
@@ -102,29 +103,66 @@ func folderOf(store string) string {
 	return ""
 }
 
+// keysAt is where the keys of people are, and the file of the master key if that is a
+// database.
+type keysAt struct{ address, master string }
+
 // openPeopleAt opens the keys and the log of people.
-func openPeopleAt(ctx context.Context, at storeAt, keys string, logger *slog.Logger, r *resources) (ownLog, user.Keys, error) {
+func openPeopleAt(ctx context.Context, at storeAt, keys keysAt, logger *slog.Logger, r *resources) (ownLog, user.Keys, error) {
 	if err := checkStore(at.url); err != nil {
 		return ownLog{}, nil, err
 	}
+	switch scheme, _, isURL := strings.Cut(keys.address, "://"); {
+	case isURL && (scheme == "postgres" || scheme == "postgresql"):
+		return openSharedPeople(ctx, at, keys, logger, r)
+	case isURL:
+		return ownLog{}, nil, fmt.Errorf("--keys %s is not where keys can be: write the path of a folder, or postgres://…", masked(keys.address))
+	}
 	if path, ok := strings.CutPrefix(at.url, "sqlite:"); ok {
-		if err := keysForNames(ctx, keys, path); err != nil {
+		if err := keysForNames(ctx, keys.address, path); err != nil {
 			return ownLog{}, nil, err
 		}
 	}
-	if strings.Contains(keys, "://") {
-		return ownLog{}, nil, fmt.Errorf("--keys %s: this build keeps keys in a folder; give its path", masked(keys))
-	}
-	if err := os.MkdirAll(filepath.Dir(keys), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(keys.address), 0o700); err != nil {
 		return ownLog{}, nil, fmt.Errorf("make the folder of the keys: %w; choose another with --keys", err)
 	}
-	ring, err := keyring.Open(keys)
+	ring, err := keyring.Open(keys.address)
 	if err != nil {
 		return ownLog{}, nil, fmt.Errorf("open the keys: %w", err)
 	}
 	r.add(ring.Close)
 	log, err := openStoreAt(ctx, at, user.Category, logger, readmodel.UsersView(ring))
 	return log, ring, err
+}
+
+// openSharedPeople opens keys that are in a database, and the log. Keys that were never
+// used open no name of a log that has some: then the two do not belong together, or the
+// keys were lost.
+func openSharedPeople(ctx context.Context, at storeAt, keys keysAt, logger *slog.Logger, r *resources) (ownLog, user.Keys, error) {
+	if err := os.MkdirAll(filepath.Dir(keys.master), 0o700); err != nil {
+		return ownLog{}, nil, fmt.Errorf("make the folder of the master key: %w; choose another with --master-key", err)
+	}
+	ring, err := keyring.OpenDatabase(ctx, keys.address, keys.master)
+	if err != nil {
+		return ownLog{}, nil, err
+	}
+	r.add(ring.Close)
+	empty, err := ring.Empty(ctx)
+	if err != nil {
+		return ownLog{}, nil, err
+	}
+	log, err := openStoreAt(ctx, at, user.Category, logger, readmodel.UsersView(ring))
+	if err != nil {
+		return ownLog{}, nil, err
+	}
+	if head, err := log.driver.Head(ctx); err != nil || empty && head.Position > 0 {
+		if err == nil {
+			err = fmt.Errorf("there are names in %s, but no keys in %s to read them with; name the keys that they were made with by --keys",
+				masked(at.url), masked(keys.address))
+		}
+		return ownLog{}, nil, errors.Join(err, log.driver.Close())
+	}
+	return log, ring, nil
 }
 
 // openBroker connects to a broker; nil for none. One that is away is no error.

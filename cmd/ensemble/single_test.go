@@ -462,7 +462,8 @@ func TestAServiceThatCanNotBeSaysWhy(t *testing.T) {
 		"user --store sqlite:":                      "is not the address of a store",
 		"user --broker rabbit://u:hunter2@h":        "--broker rabbit://u:***@h is not the address of a broker",
 		"friend --migrate-store postgres://h/d":     "--migrate-store is for Postgres",
-		"user --keys vault://u:hunter2@h":           "--keys vault://u:***@h",
+		"user --keys vault://u:hunter2@h":           "--keys vault://u:***@h is not where keys can be",
+		"user --keys postgres://u:hunter2@h:x/":     "the URL of the keys can't be read",
 		"friend --user-url users":                   "--user-url users is not the address of a service: write it like http://127.0.0.1:8120",
 		"friend --user-url http://a,http://b":       "--user-url",
 		"recommendation --graph sql://h":            "--graph sql://h is not the address of a graph",
@@ -543,6 +544,54 @@ func TestServicesThatRunApartOnPostgres(t *testing.T) {
 		if code := run(t.Context(), []string{"rebuild", name, "--admin", "http://" + service.admin}, out, out); code != 0 || !strings.Contains(out.String(), "the same as before") {
 			t.Errorf("rebuild %s: %s", name, out)
 		}
+	}
+}
+
+// TestReplicasOfTheUserServiceShareLogAndKeys: what one has recorded the other answers, and
+// who was erased by one has no name at the other. Keys of nobody are refused beside a log.
+func TestReplicasOfTheUserServiceShareLogAndKeys(t *testing.T) {
+	people, keys, others := servertest.Postgres(t), servertest.Postgres(t), servertest.Postgres(t)
+	master := filepath.Join(t.TempDir(), "secret", "master.key")
+	replica := func(args ...string) *service {
+		return &service{t: t, name: "user", addr: freePort(t), args: append([]string{"--store", people, "--keys", keys, "--master-key", master}, args...)}
+	}
+	one, two := replica(), replica()
+	for _, s := range []*service{one, two} {
+		s.start()
+		defer func() {
+			if code := s.end(); code != 0 {
+				t.Errorf("ended with %d: %s", code, s.stderr)
+			}
+		}()
+	}
+	direct := func(s *service) *client.Client {
+		transport := client.Transport(4)
+		t.Cleanup(transport.CloseIdleConnections)
+		return client.Direct("http://"+s.addr, "user", &http.Client{Transport: transport, Timeout: time.Minute})
+	}
+	ada, _, err := direct(one).CreateUser(t.Context(), "Ada", "Lovelace", "")
+	if err != nil || ada.ID != 1 {
+		t.Fatalf("%+v, %v", ada, err)
+	}
+	if status, _, body := get(t, two.addr+"/v1/users/1"); status != 200 || !strings.Contains(body, "Lovelace") {
+		t.Fatalf("%d %s", status, body)
+	}
+	if next, _, err := direct(two).CreateUser(t.Context(), "Grace", "Hopper", ""); err != nil || next.ID != 2 {
+		t.Fatalf("%+v, %v", next, err)
+	}
+	if _, err := direct(two).Erase(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, body := get(t, one.addr+"/v1/users/1"); status != http.StatusGone || strings.Contains(body, "Lovelace") {
+		t.Errorf("erased by the other: %d %s", status, body)
+	}
+	if status, _, body := get(t, one.addr+"/v1/events?after=0"); status != 200 || strings.Contains(body, "Lovelace") || !strings.Contains(body, "Hopper") {
+		t.Errorf("its events: %d %s", status, body)
+	}
+	lost := replica("--keys", others, "--master-key", filepath.Join(t.TempDir(), "master.key"))
+	lost.begin()
+	if code := <-lost.ended; code != 1 || !strings.Contains(lost.stderr.String(), "no keys in postgres://") {
+		t.Errorf("with keys of nobody it ended with %d: %s", code, lost.stderr)
 	}
 }
 

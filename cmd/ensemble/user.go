@@ -17,7 +17,8 @@ type userFlags struct {
 	AdminAddr    string `default:"127.0.0.1:0" placeholder:"HOST:PORT" help:"Where the administration listens, or 'off' (${default})." json:"admin-addr"`
 	Store        string `default:"sqlite:ensemble-data/user.db" placeholder:"URL" help:"Where the log of people is: sqlite:PATH, postgres://…; made if it is missing (${default})." json:"store"`
 	MigrateStore string `placeholder:"URL" help:"The same store as a role that may change its schema: it is migrated at the start, and --store needs only to append and read." json:"migrate-store,omitempty"`
-	Keys         string `default:"ensemble-data/keys" placeholder:"DIR" help:"Where the keys are that open names: a folder (${default})." json:"keys"`
+	Keys         string `default:"ensemble-data/keys" placeholder:"DIR" help:"Where the keys are that open names: a folder, or postgres://… for several replicas, a database of their own (${default})." json:"keys"`
+	MasterKey    string `default:"ensemble-data/master.key" placeholder:"FILE" help:"The key that wraps those of a database; each replica needs the same one, the first start makes it (${default})." json:"master-key"`
 	Broker       string `default:"none" placeholder:"URL" help:"Where events are published besides the feed at /v1/events: none, kafka://HOST:PORT (${default})." json:"broker"`
 
 	FriendURL         string `name:"friend-url" placeholder:"URL" help:"The service of friendships, asked only for the receipts of erasures: whether the friendships are ended." json:"friend-url,omitempty"`
@@ -59,7 +60,7 @@ func (c *userCmd) open(ctx context.Context, p *process) (w work, closeAll func()
 	if err = errors.Join(err, checkMigration(c.Store, c.MigrateStore)); err != nil {
 		return w, r.close, err
 	}
-	log, keys, err := openPeopleAt(ctx, storeAt{c.Store, c.MigrateStore}, c.Keys, p.logger, r)
+	log, keys, err := openPeopleAt(ctx, storeAt{c.Store, c.MigrateStore}, keysAt{c.Keys, c.MasterKey}, p.logger, r)
 	if err != nil {
 		return w, r.close, err
 	}
