@@ -16,15 +16,34 @@ var (
 // is unspecified, multicast, broadcast or link-local, or has a zone. Loopback and
 // private addresses are fine.
 func Reachable(ip netip.Addr) error {
-	ip4 := ip.Unmap()
+	ip4 := plainAddr(ip)
 	switch {
 	case ip4.IsLinkLocalUnicast() || ip.Zone() != "":
 		return errLinkLocal
 	case !ip4.IsValid() || ip4.IsUnspecified() || ip4.IsMulticast() || ip4 == netip.AddrFrom4([4]byte{255, 255, 255, 255}),
-		ip4.Is4() && ip4.As4()[0] == 0:
+		ip4.Is4() && ip4.As4()[0] == 0, oldForm(ip4):
 		return errNoAddress
 	}
 	return nil
+}
+
+// plainAddr returns the IPv4 address that stands behind an IPv6 one, written so
+// (::ffff:10.0.0.1) or reached through a translator (64:ff9b::10.0.0.1, RFC 6052); any
+// other address as it is.
+func plainAddr(ip netip.Addr) netip.Addr {
+	if ip.Is6() {
+		if b := ip.As16(); [12]byte(b[:12]) == [12]byte{1: 0x64, 2: 0xff, 3: 0x9b} {
+			return netip.AddrFrom4([4]byte(b[12:]))
+		}
+	}
+	return ip.Unmap()
+}
+
+// oldForm says whether an IPv6 address is an IPv4 one of a form that nobody routes any
+// more (::10.0.0.1).
+func oldForm(ip netip.Addr) bool {
+	b := ip.As16()
+	return ip.Is6() && !ip.IsLoopback() && [12]byte(b[:12]) == [12]byte{}
 }
 
 // Advertised says which addresses somebody may name as their own.
@@ -45,7 +64,7 @@ func (a Advertised) Check(ip, peer netip.Addr) error {
 	if err := Reachable(ip); err != nil {
 		return fmt.Errorf("address %s %w", ip, err)
 	}
-	ip, peer = ip.Unmap(), peer.Unmap().WithZone("")
+	ip, peer = plainAddr(ip), peer.Unmap().WithZone("")
 	if ip == peer {
 		return nil
 	}

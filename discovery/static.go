@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -50,7 +51,16 @@ func parseAddress(text string) (Instance, error) {
 	if err != nil || numberErr != nil || number == 0 || host == "" || strings.ContainsAny(host, "/@?#") {
 		return Instance{}, fmt.Errorf("an address is HOST:PORT, like 127.0.0.1:8120; %q is none", afterUserinfo(text))
 	}
-	return Instance{ID: bare, Addr: bare, Secure: secure}, nil
+	addr := net.JoinHostPort(plainHost(host), strconv.FormatUint(number, 10))
+	return Instance{ID: addr, Addr: addr, Secure: secure}, nil
+}
+
+// plainHost writes a host in one way, so that one that is named in two ways is noticed.
+func plainHost(host string) string {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.Unmap().String()
+	}
+	return strings.ToLower(host)
 }
 
 // afterUserinfo leaves out what stands before an @.
