@@ -123,6 +123,9 @@ func (d *DNS) records(ctx context.Context, name string) ([]Instance, error) {
 	lists, errs := make([][]Instance, len(found)), make([]error, len(found))
 	var all sync.WaitGroup
 	for i, record := range found[:min(len(found), mostRecords)] {
+		if record.Port == 0 {
+			continue // nobody listens there
+		}
 		all.Go(func() { lists[i], errs[i] = d.addresses(ctx, record.Target, record.Port) })
 	}
 	all.Wait()
