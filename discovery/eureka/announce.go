@@ -42,7 +42,7 @@ type announcement struct {
 	Registration
 
 	status     Status
-	dirty      time.Time // when the status became what it is
+	dirty      time.Time // since when the registry has to be told
 	registered bool      // as far as this side knows
 	tried      bool      // the registry may know of it
 	next       time.Time // when to speak next
@@ -91,7 +91,9 @@ func (a *announcement) speak(ctx context.Context) error {
 		if !errors.As(err, &no) || no.status != http.StatusNotFound {
 			return err
 		}
-		a.registered = false // the registry was restarted, or took it for dead
+		// The registry was restarted, took it for dead, or was told to forget the status. It
+		// has to see that this is newer than what it knows.
+		a.registered, a.dirty = false, time.Now()
 	}
 	if a.Addr.Addr().IsUnspecified() {
 		ip, err := a.ownAddress(ctx)

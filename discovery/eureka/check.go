@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -154,7 +153,7 @@ func (in *Instance) checkAddress(peer netip.Addr, advertised discovery.Advertise
 }
 
 // isHostName says whether a lower-case name is that of a host. Its last part must not be
-// a number: some would read such a name as an address.
+// a number, also none that is wrong like 08: some would read such a name as an address.
 func isHostName(name string) bool {
 	parts := strings.Split(name, ".")
 	for _, part := range parts {
@@ -163,8 +162,12 @@ func isHostName(name string) bool {
 			return false
 		}
 	}
-	_, err := strconv.ParseUint(parts[len(parts)-1], 0, 64)
-	return len(name) <= 253 && err != nil && !errors.Is(err, strconv.ErrRange)
+	last := parts[len(parts)-1]
+	digits := "0123456789"
+	if hex, ok := strings.CutPrefix(last, "0x"); ok {
+		last, digits = hex, "0123456789abcdef"
+	}
+	return len(name) <= 253 && strings.Trim(last, digits) != ""
 }
 
 // check says why metadata is refused.
@@ -179,6 +182,8 @@ func (m Metadata) check(name string) error {
 		switch {
 		case key == "" || len(key) > mostKey || strings.ContainsFunc(key, func(c rune) bool { return c <= ' ' || c > '~' }):
 			return fmt.Errorf("%s has a key that is empty, longer than %d, or not of visible ASCII characters", name, mostKey)
+		case key == "@class":
+			return fmt.Errorf("%s has the key @class, of which others would make an object", name)
 		case len(value) > mostText:
 			return fmt.Errorf("%s %q has %d bytes; at most %d", name, key, len(value), mostText)
 		}

@@ -69,7 +69,7 @@ func NewClient(c ClientConfig) (*Client, error) {
 	}}
 	for _, text := range c.URLs {
 		u, err := url.Parse(strings.TrimSuffix(strings.TrimSpace(text), "/"))
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" {
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.ContainsAny(text, "?#") {
 			return nil, fmt.Errorf("%q is not the address of a registry: write it like http://127.0.0.1:8761/eureka", text[strings.LastIndexByte(text, '@')+1:])
 		}
 		client.bases = append(client.bases, u.String())

@@ -40,10 +40,11 @@ type page struct {
 
 // service is the instances of one name.
 type service struct {
-	Name string
-	Up   int
-	Rows []row
-	More int // that are not shown
+	Name  string
+	Count int
+	Up    int
+	Rows  []row
+	More  int // that are not shown
 }
 
 // row is an instance. Times are for people: "3 min".
@@ -100,7 +101,7 @@ func (s *Server) page(host string) ([]byte, error) {
 		p.Events = append(p.Events, event{ago(now.Sub(e.At)), utc(e.At), e.App, e.ID, e.What})
 	}
 	for _, app := range s.registry.all(func(*Instance) bool { return true }).Apps {
-		one := service{Name: app.Name, Rows: make([]row, 0, len(app.Instances))}
+		one := service{Name: app.Name, Count: len(app.Instances), Rows: make([]row, 0, len(app.Instances))}
 		for _, in := range app.Instances {
 			p.Count++
 			if in.Status == Up {

@@ -31,7 +31,11 @@ const (
 // expire lets go of those whose lease has ended; mu is held. It looks through all
 // instances only when one may have ended.
 func (r *registry) expire(now time.Time) {
-	if r.count == 0 || now.Before(r.sweep) {
+	if r.count == 0 {
+		r.kept = false // the last one took leave
+		return
+	}
+	if now.Before(r.sweep) {
 		return
 	}
 	silent := 0

@@ -44,9 +44,9 @@ type Instance struct {
 	IPAddr   string `json:"ipAddr" xml:"ipAddr"`
 	Status   Status `json:"status" xml:"status"`
 	// Overridden is the status that an operator ordered, or Unknown. Clients of
-	// different ages read the one or the other name in JSON.
+	// different ages read and write the one or the other name.
 	Overridden Status `json:"overriddenStatus" xml:"overriddenstatus"`
-	OlderName  Status `json:"overriddenstatus" xml:"-"`
+	OlderName  Status `json:"overriddenstatus" xml:"overriddenStatus,omitempty"`
 	Port       Port   `json:"port" xml:"port"`
 	SecurePort Port   `json:"securePort" xml:"securePort"`
 

@@ -74,7 +74,8 @@ func newRegistry(most int, preserve Preserve) *registry {
 // register takes in an instance that was checked, or replaces what it said before. What
 // an operator ordered holds on: it wins over UP and OUT_OF_SERVICE, as those are about
 // traffic, not over what only the instance knows. Something older than what is known,
-// a request that was overtaken, only renews.
+// a request that was overtaken, only renews; unless the status is UNKNOWN, as then the
+// registry itself asks for the registration.
 func (r *registry) register(in *Instance) error {
 	now := time.Now()
 	r.mu.Lock()
@@ -89,7 +90,7 @@ func (r *registry) register(in *Instance) error {
 	switch {
 	case old == nil && r.count >= r.most:
 		return full()
-	case old != nil && old.Dirty > l.Dirty:
+	case old != nil && old.Dirty > l.Dirty && old.Status != Unknown:
 		old.renewed, old.Lease.Renewed = now, number(now.UnixMilli())
 		return nil
 	case old != nil:

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -95,7 +96,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // plainPath returns the path that means the same.
 func plainPath(path string) string {
-	if path = strings.Replace(path, "/eureka/v2/", "/eureka/", 1); len(path) > 1 {
+	if rest, ok := strings.CutPrefix(path, "/eureka/v2/"); ok {
+		path = "/eureka/" + rest
+	}
+	if len(path) > 1 {
 		path = strings.TrimSuffix(path, "/")
 	}
 	return path
@@ -108,6 +112,8 @@ func (s *Server) route(pattern string, do func(*http.Request) (any, error)) {
 		err := s.origins.Check(r)
 		if err != nil {
 			err = &refusal{http.StatusForbidden, "pages of other sites may not change the registry"}
+		} else if _, malformed := url.ParseQuery(r.URL.RawQuery); malformed != nil {
+			err = errors.New("the query can't be read") // half of it would be another request
 		}
 		var body any
 		if err == nil {
