@@ -58,8 +58,12 @@ func TestNonsenseInsteadOfAList(t *testing.T) {
 			w.Header().Set("Content-Encoding", "gzip")
 			says("{}")(w, r)
 		},
-		"found elsewhere":       func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://evil/eureka/apps", 302) },
-		"moved for ever":        func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "//evil/", 308) },
+		"found elsewhere": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://evil/eureka/apps", http.StatusFound)
+		},
+		"moved for ever": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "//evil/", http.StatusPermanentRedirect)
+		},
 		"choices":               status(300),
 		"not modified":          status(304),
 		"sign in":               status(401),
