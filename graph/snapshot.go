@@ -44,11 +44,24 @@ func (g *Graph) WriteSnapshot(w io.Writer, meta []byte) error {
 
 // cut returns the graph as it is now; no block of it is reused before the reader leaves.
 func (g *Graph) cut() (*reader, *tables) {
+	room := g.roomForPeople()
 	g.writing.Lock()
 	defer g.writing.Unlock()
 	r, t := g.readers.enter(), *g.tables.Load()
-	t.people = append([]person(nil), t.people[:g.people]...)
+	t.people = append(room, t.people[:g.people]...)
 	return r, &t
+}
+
+// roomForPeople returns an empty slice with room for everybody, and for some who come
+// until it is used. Its memory was touched: the first time costs several times as much as
+// copying does, and is not what Apply should wait for.
+func (g *Graph) roomForPeople() []person {
+	g.writing.Lock()
+	people := g.people
+	g.writing.Unlock()
+	room := makeHuge[person](people + people/64 + firstPeople)
+	clear(room)
+	return room[:0]
 }
 
 // The parts of a snapshot: at most so many people, and entries unless one person has
