@@ -1,10 +1,12 @@
 package postgres
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"ensemble/eventstore"
 	"ensemble/internal/servertest"
@@ -125,14 +127,16 @@ func TestDamageBesideTheEventsIsFound(t *testing.T) {
 // TestALineageThatIsDamagedIsSaidAtOnce, and not taken for a database that is away.
 func TestALineageThatIsDamagedIsSaidAtOnce(t *testing.T) {
 	url := servertest.Postgres(t)
-	log := open(t, url, Options{Patience: 10 * 60 * 1e9}) // ten minutes: this test would not end
+	log := open(t, url, Options{Patience: time.Hour}) // of which nothing is used
 	execute(t, url, "update lineage set first = 2")
-	_, err := log.Head(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	_, err := log.Head(ctx)
 	if _, ok := errors.AsType[*eventstore.DamageError](err); !ok || errors.Is(err, eventstore.ErrAway) {
 		t.Fatalf("got %v", err)
 	}
-	execute(t, url, "update lineage set first = 1", "update outcomes set stream = 'nonsense'")
-	if _, err := log.Commit(t.Context(), []eventstore.Write{keyed(one(on("a"), 0, "x"), 1)}); err != nil {
+	execute(t, url, "update lineage set first = 1")
+	if _, err := log.Head(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }

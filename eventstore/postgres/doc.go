@@ -50,8 +50,9 @@
 // knows that the transaction has ended, for it held the lock when its end was sent: the
 // id is there, or it never will be. In the second case the batch is tried again.
 //
-// A commit that waits for a synchronous standby and is told to stop by an operator is
-// durable here, but perhaps not there: that is an unknown outcome.
+// A commit that waits for a synchronous standby and is told to stop, by an operator or a
+// time limit, is durable here, but perhaps not there. Whoever finds it waits for the
+// standby anew; only what does not come in time is an unknown outcome.
 //
 // # Poolers
 //

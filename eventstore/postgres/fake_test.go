@@ -21,7 +21,7 @@ type fake struct {
 	parameters map[string]string
 	refuse     *pgproto3.ErrorResponse // instead of signing in; %s in its message is the password
 	answer     func(sql string) *pgproto3.ErrorResponse
-	silent     bool // after signing in it never answers
+	silent     bool // once it has said that it is a primary it never answers
 
 	mu       sync.Mutex
 	asked    []string
@@ -111,6 +111,7 @@ func (f *fake) talk(b *pgproto3.Backend) {
 				b.Send(&pgproto3.DataRow{Values: [][]byte{[]byte("f")}})
 				b.Send(&pgproto3.CommandComplete{CommandTag: []byte("SELECT 1")})
 				b.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
+				_ = b.Flush()
 				break
 			}
 			if !f.refuses(b, m.String) {

@@ -51,7 +51,7 @@ func TestACommitThatItsStandbyLacksIsNotAcknowledged(t *testing.T) {
 		go commit(2 * time.Second)
 		execute(t, c.url(), fmt.Sprintf("select %s(%d)", how, waitingForStandby(t, c.url())))
 		if a := <-answered; !errors.Is(a.err, eventstore.ErrUnknown) || !errors.Is(a.err, eventstore.ErrAway) {
-			t.Errorf("%s: the standby has nothing, and the answer is %+v, %v", how, a.results, a.err)
+			t.Fatalf("%s: the standby has nothing, and the answer is %+v, %v", how, a.results, a.err)
 		}
 		want = append(want, how)
 		go commit(time.Minute)

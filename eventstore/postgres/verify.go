@@ -220,11 +220,11 @@ func (v *verification) ends(ctx context.Context, tx pgx.Tx) error {
 	if beyond != v.position {
 		return v.log.damage(v.position+1, "there are events up to %d that no commit holds", beyond)
 	}
-	if name != 1 {
-		return v.log.damage(0, "the lineage does not begin at position 1")
-	}
 	if fork > v.position+1 {
 		return v.log.damage(v.position+1, "the log ends before position %d, where its lineage says it goes on", fork)
+	}
+	if name != 1 {
+		return v.log.damage(0, "the lineage does not begin at position 1")
 	}
 	rows, err := tx.Query(ctx, v.sql("select category, highest from {s}.counters"))
 	if err != nil {
