@@ -22,9 +22,9 @@ type oddServer struct {
 	udp net.PacketConn
 	tcp net.Listener
 
-	mu     sync.Mutex
-	answer func(q dnsmessage.Question, m *dnsmessage.Message, overTCP bool) bool // false: none
-	asked  map[string]int                                                        // "TypeA udp"
+	mu      sync.Mutex
+	answer  func(q dnsmessage.Question, m *dnsmessage.Message, overTCP bool) bool // false: none
+	dialled []net.Conn
 }
 
 // newOddServer starts a server on one port, which the test stops.
@@ -38,7 +38,7 @@ func newOddServer(t *testing.T, answer func(q dnsmessage.Question, m *dnsmessage
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &oddServer{udp: udp, tcp: tcp, answer: answer, asked: map[string]int{}}
+	s := &oddServer{udp: udp, tcp: tcp, answer: answer}
 	var all sync.WaitGroup
 	all.Go(s.serveUDP)
 	all.Go(func() {
@@ -50,7 +50,7 @@ func newOddServer(t *testing.T, answer func(q dnsmessage.Question, m *dnsmessage
 			all.Go(func() { s.serveTCP(conn) })
 		}
 	})
-	t.Cleanup(func() { _ = udp.Close(); _ = tcp.Close(); all.Wait() })
+	t.Cleanup(func() { s.stop(&all) })
 	return s
 }
 
@@ -70,7 +70,7 @@ func (s *oddServer) serveUDP() {
 
 // serveTCP answers until the other side has enough.
 func (s *oddServer) serveTCP(conn net.Conn) {
-	defer conn.Close() //nolint:errcheck // all was written
+	defer conn.Close()
 	for {
 		var length [2]byte
 		if _, err := io.ReadFull(conn, length[:]); err != nil {
@@ -98,7 +98,6 @@ func (s *oddServer) reply(question []byte, overTCP bool) []byte {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked[fmt.Sprint(q.Questions[0].Type, map[bool]string{true: " tcp", false: " udp"}[overTCP])]++
 	m := dnsmessage.Message{Header: dnsmessage.Header{ID: q.ID, Response: true, Authoritative: true, RecursionAvailable: true}, Questions: q.Questions}
 	if !s.answer(q.Questions[0], &m, overTCP) {
 		return nil
@@ -122,17 +121,40 @@ func (s *oddServer) resolve(t *testing.T, name string, timeout time.Duration) *d
 	t.Helper()
 	d, err := discovery.NewDNS(discovery.DNSConfig{
 		Names: map[string]string{"user": name}, Refresh: time.Nanosecond, Timeout: timeout,
-		Resolver: &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			if strings.HasPrefix(network, "tcp") {
-				return new(net.Dialer).DialContext(ctx, "tcp", s.tcp.Addr().String())
-			}
-			return new(net.Dialer).DialContext(ctx, "udp", s.udp.LocalAddr().String())
-		}},
+		Resolver: &net.Resolver{PreferGo: true, Dial: s.dial},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// dial reaches this server for whatever server is asked for.
+func (s *oddServer) dial(ctx context.Context, network, _ string) (net.Conn, error) {
+	addr := s.udp.LocalAddr()
+	if strings.HasPrefix(network, "tcp") {
+		network, addr = "tcp", s.tcp.Addr()
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, network, addr.String())
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dialled = append(s.dialled, conn)
+	return conn, nil
+}
+
+// stop ends the server, and what the library still waits for: a question that was given
+// up is not taken back, but waits for its own five seconds.
+func (s *oddServer) stop(serving *sync.WaitGroup) {
+	_, _ = s.udp.Close(), s.tcp.Close()
+	s.mu.Lock()
+	for _, conn := range s.dialled {
+		_ = conn.Close()
+	}
+	s.mu.Unlock()
+	serving.Wait()
 }
 
 // add answers a question for addresses with those of its kind.
