@@ -43,6 +43,9 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	out := httptest.NewRecorder()
 	handler.ServeHTTP(out, in)
+	if err := r.Context().Err(); err != nil {
+		return nil, err // too late, as over a connection
+	}
 	return out.Result(), nil
 }
 

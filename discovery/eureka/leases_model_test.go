@@ -118,7 +118,7 @@ func TestTheRegistryAgainstAListOfLeases(t *testing.T) {
 	kept, largest := map[eureka.Preserve]int{}, 0
 	rapid.Check(t, func(rt *rapid.T) {
 		preserve := rapid.SampledFrom([]eureka.Preserve{eureka.PreserveNever, eureka.PreserveLarge, eureka.PreserveAlways}).Draw(rt, "preserve")
-		steps := rapid.SliceOfN(rapid.Custom(drawDoing), 8, 24).Draw(rt, "steps")
+		steps := rapid.SliceOfN(rapid.Custom(drawDoing), 8, 20).Draw(rt, "steps")
 		wrong := ""
 		synctest.Test(t, func(*testing.T) {
 			defer func() {
