@@ -114,7 +114,7 @@ func (c *commit) try(ctx context.Context) ([]eventstore.Result, error) {
 		return results, nil
 	}
 	_, ofServer := errors.AsType[*pgconn.PgError](err)
-	if !ofServer && !l.writer.IsClosed() && c.doubt == nil && !errors.Is(err, eventstore.ErrAway) {
+	if !ofServer && !l.writer.IsClosed() && c.doubt == nil && ctx.Err() == nil && !errors.Is(err, eventstore.ErrAway) {
 		err = own(fmt.Errorf("%s: %w", l.name, err)) // the connection is well: this never got to it
 	}
 	l.rollBack(ctx)
