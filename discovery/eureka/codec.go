@@ -244,7 +244,7 @@ func decodeInstance(b []byte, asJSON bool) (*Instance, error) {
 			return in, nil
 		}
 		if err != nil {
-			return nil, err
+			return nil, plain(err)
 		}
 		if text, ok := token.(xml.CharData); !ok || len(bytes.TrimSpace(text)) > 0 {
 			return nil, errTwoDocuments
@@ -268,10 +268,15 @@ func plain(err error) error {
 	return short(err)
 }
 
-// short returns an error whose text fits into an answer.
+// short returns an error whose text fits into an answer. The decoder of XML shows what it
+// could not read as it came, which may be no text at all.
 func short(err error) error {
-	if text := err.Error(); len(text) > 200 {
-		return errors.New(strings.ToValidUTF8(text[:200], "") + "…")
+	text := err.Error()
+	switch whole := strings.ToValidUTF8(text, "\uFFFD"); {
+	case len(whole) > 200:
+		return errors.New(strings.ToValidUTF8(whole[:200], "") + "…")
+	case whole != text:
+		return errors.New(whole)
 	}
 	return err
 }

@@ -22,6 +22,8 @@ func FuzzDecodeJSON(f *testing.F) {
 func FuzzDecodeXML(f *testing.F) {
 	seed(f, "*.xml")
 	f.Add([]byte(`<instance><metadata><a_.0020b>&#13;</a_.0020b><_.zzzz/><a:b>1</a:b></metadata></instance>`))
+	f.Add([]byte("&\xfe "))            // shown as it came, it was no text
+	f.Add([]byte("<instance/>&\xfe ")) // the same behind the document
 	f.Fuzz(func(t *testing.T, b []byte) { survives(t, b, false) })
 }
 
