@@ -23,6 +23,8 @@ type Options struct {
 	// ReadLog returns the events of a log ("user" or "friend") after a position.
 	// It is called while the system runs.
 	ReadLog func(ctx context.Context, log string, after int64) iter.Seq2[Event, error]
+	// Settle is how long the commands left open by a kill may take. 0 means a minute.
+	Settle time.Duration
 	// Round, if set, is told of each round that is over.
 	Round func(n, commands int)
 }
@@ -30,12 +32,12 @@ type Options struct {
 // fullAudit is after how many rounds the logs are audited from their first event.
 const fullAudit = 50
 
-// settleTimeout is how long the commands left open by a kill may take.
-const settleTimeout = time.Minute
-
 // Run kills the system so many times under load, and returns the violations of
 // the first round that has any.
 func Run(ctx context.Context, o Options) (violations []string, err error) {
+	if o.Settle == 0 {
+		o.Settle = time.Minute
+	}
 	r := &rounds{Options: o, ledger: NewLedger(), people: &people{forgotten: map[int64]bool{}}}
 	rnd := rand.New(rand.NewPCG(o.Seed, 0)) //nolint:gosec // repeatable on purpose
 	address, err := r.start(ctx)
@@ -102,7 +104,7 @@ func (r *rounds) load(address string) (*load, func()) {
 	transport := client.Transport(workers)
 	l := &load{
 		ledger: r.ledger, people: r.people, serial: &r.serial,
-		client: client.New("http://"+address, &http.Client{Transport: transport, Timeout: settleTimeout}),
+		client: client.New("http://"+address, &http.Client{Transport: transport, Timeout: r.Settle}),
 	}
 	return l, transport.CloseIdleConnections
 }
@@ -127,7 +129,7 @@ func (r *rounds) killUnderLoad(ctx context.Context, address string, under time.D
 
 // verify settles what was left open and holds both logs against the ledger.
 func (r *rounds) verify(ctx context.Context, address string, full bool) (violations []string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.Settle)
 	defer cancel()
 	load, done := r.load(address)
 	defer done()
